@@ -1,0 +1,1 @@
+//! A client for Quorate and etcd: finds the endpoint that answers.

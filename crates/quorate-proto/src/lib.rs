@@ -1,0 +1,1 @@
+//! The etcd v3 wire messages and services, generated and committed.

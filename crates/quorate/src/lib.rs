@@ -1,0 +1,1 @@
+//! Consensus for people who build things: implement one trait, get a durable, replicated, linearizable service.

@@ -1,0 +1,3 @@
+//! Checks of the house rules, long runs and code generation.
+
+fn main() {}
