@@ -1,1 +1,6 @@
-//! Consensus for people who build things: implement one trait, get a durable, replicated, linearizable service.
+//! Consensus for people who build things.
+pub mod codec;
+pub mod machine;
+
+pub use codec::{Codec, CodecError};
+pub use machine::{Applying, StateMachine};
