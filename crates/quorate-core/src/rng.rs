@@ -1,0 +1,31 @@
+//! A small seeded generator for election timeouts: the seed comes from the shell.
+
+use core::time::Duration;
+
+/// SplitMix64 (Steele, Lea, Flood 2014): enough to spread timeouts, not for secrets.
+#[derive(Clone, Debug)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    const fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A span drawn evenly from `min..max`; `min` where the range is empty.
+    pub(crate) fn span(&mut self, min: Duration, max: Duration) -> Duration {
+        let width = max.saturating_sub(min).as_nanos();
+        if width == 0 {
+            return min;
+        }
+        let drawn = u128::from(self.next_u64()) * width >> 64;
+        min + Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX))
+    }
+}
