@@ -9,16 +9,14 @@
 //! a forgotten run is noticed without the generator; `cargo xtask generate --check` generates again
 //! and compares byte for byte.
 
-use std::error::Error;
-
 /// Generates the code and writes it; with `check`, compares it with what is committed instead.
 ///
 /// # Errors
 ///
 /// When a `.proto` file does not compile, a file cannot be read or written, or, with `check`, when
 /// a committed file differs from what would be generated.
-pub(crate) fn run(check: bool) -> Result<(), Box<dyn Error>> {
-    backend::run(check)
+pub(crate) fn run(check: bool) -> Result<(), String> {
+    backend::run(check).map_err(|error| format!("generate: {error}"))
 }
 
 #[cfg(not(feature = "generate"))]
