@@ -8,8 +8,11 @@ pub mod error;
 pub mod hard_state;
 pub mod id;
 pub mod input;
+mod log;
 pub mod membership;
 pub mod message;
+mod progress;
+pub mod raft;
 mod rng;
 pub mod status;
 pub mod time;
@@ -25,5 +28,6 @@ pub use id::{
 pub use input::Input;
 pub use membership::Membership;
 pub use message::{Append, AppendReply, Envelope, Message, ReadIndexReply, RequestVote, VoteReply};
+pub use raft::{Raft, Start};
 pub use status::{PeerStatus, RoleName, Status};
 pub use time::Instant;

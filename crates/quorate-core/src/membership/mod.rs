@@ -3,6 +3,12 @@
 //! While `outgoing` is not empty the membership is joint (thesis §4.3): decisions need a majority
 //! of both halves. Names and addresses are not here; the core needs none.
 
+mod history;
+mod quorum;
+
+pub(crate) use history::History;
+pub(crate) use quorum::{Outcome, committed, is_quorum, tally};
+
 use crate::id::NodeId;
 
 /// Voters of each half and learners, each sorted and without duplicates.

@@ -1,0 +1,112 @@
+//! What is durable here, and which write each message must wait for.
+//!
+//! Tokens complete in order. A truncation lowers everything known as persisted, handed out or
+//! pending to the cut, so that a write that completes later can raise nothing that is gone.
+
+use std::collections::VecDeque;
+
+use crate::id::{Index, PersistToken};
+
+/// Writes handed out and not yet durable, and what they will make durable.
+#[derive(Clone, Debug)]
+pub(crate) struct Durability {
+    persisted: Index,
+    /// Highest index handed out to the disk and not truncated since.
+    handed_out: Index,
+    pending: VecDeque<Pending>,
+    last_issued: PersistToken,
+    /// The write that makes the present term and vote durable, until it completes.
+    term_token: Option<PersistToken>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    token: PersistToken,
+    /// Last index that is durable when this write completes.
+    end: Index,
+}
+
+impl Durability {
+    /// After a restart everything in the log is durable.
+    pub(crate) const fn new(persisted: Index) -> Self {
+        Self {
+            persisted,
+            handed_out: persisted,
+            pending: VecDeque::new(),
+            last_issued: PersistToken::ZERO,
+            term_token: None,
+        }
+    }
+
+    /// Highest durable index.
+    pub(crate) const fn persisted(&self) -> Index {
+        self.persisted
+    }
+
+    /// Highest index that was handed out to the disk.
+    pub(crate) const fn handed_out(&self) -> Index {
+        self.handed_out
+    }
+
+    /// The token that the next write will get.
+    pub(crate) const fn next_token(&self) -> PersistToken {
+        self.last_issued.next()
+    }
+
+    /// The write that this node's messages wait for, because it carries their term.
+    pub(crate) const fn term_token(&self) -> Option<PersistToken> {
+        self.term_token
+    }
+
+    /// Hands out a write that ends at `end`.
+    pub(crate) fn issue(&mut self, end: Index, with_hard_state: bool) -> PersistToken {
+        let token = self.next_token();
+        self.last_issued = token;
+        self.handed_out = end;
+        self.pending.push_back(Pending { token, end });
+        if with_hard_state {
+            self.term_token = Some(token);
+        }
+        token
+    }
+
+    /// Entries from `from` on are gone.
+    pub(crate) fn truncate_from(&mut self, from: Index) {
+        let end = from.previous();
+        self.persisted = self.persisted.min(end);
+        self.handed_out = self.handed_out.min(end);
+        for pending in &mut self.pending {
+            pending.end = pending.end.min(end);
+        }
+    }
+
+    /// The write with this token is durable, and every earlier one. Says whether the token is one
+    /// that was handed out and still open.
+    pub(crate) fn complete(&mut self, token: PersistToken) -> bool {
+        if self.pending.front().is_none_or(|first| token < first.token) || token > self.last_issued
+        {
+            return false;
+        }
+        while let Some(pending) = self.pending.front().filter(|pending| pending.token <= token) {
+            self.persisted = self.persisted.max(pending.end);
+            self.pending.pop_front();
+        }
+        if self.term_token.is_some_and(|waiting| waiting <= token) {
+            self.term_token = None;
+        }
+        true
+    }
+
+    /// The write under way that makes `index` durable; `None` where it is durable.
+    ///
+    /// # Panics
+    ///
+    /// When no write that was handed out covers `index`.
+    pub(crate) fn covering(&self, index: Index) -> Option<PersistToken> {
+        if index <= self.persisted {
+            return None;
+        }
+        let covering = self.pending.iter().find(|pending| pending.end >= index);
+        Some(covering.expect("an acknowledged entry was handed out to the disk").token)
+    }
+}

@@ -1,0 +1,231 @@
+//! The log as the core sees it: terms, kinds and sizes by index, above a base.
+//!
+//! One deque of heads answers every question about the log: which term an index has, where two
+//! logs part, what fits into a message. A head covers consecutive entries of one term and kind;
+//! sizes inside a head are averaged, and heads are kept small enough for the error not to matter.
+//! The base is the entry before the first that is held: `0@0`, or the end of a snapshot.
+//!
+//! - Terms never fall along the log (Raft §5.3).
+//! - Heads touch: each begins where the one before ends.
+
+mod durability;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub(crate) use durability::Durability;
+
+use crate::entry::{EntryKind, Run};
+use crate::id::{EntryId, Index, Term};
+use crate::membership::Membership;
+
+/// Entries that one head may average over.
+const MAX_HEAD_ENTRIES: u64 = 64;
+/// Entries above this size get a head of their own, so that an average is never far off.
+const MAX_AVERAGED_BYTES: u64 = 4096;
+
+/// Heads of every entry above the base.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    base: EntryId,
+    heads: VecDeque<Head>,
+    last: Index,
+    /// Bytes of all entries ever pushed, less those truncated; only differences mean anything.
+    bytes: u64,
+}
+
+/// Consecutive entries of one term and kind; ends where the next head begins.
+#[derive(Clone, Debug)]
+struct Head {
+    first: Index,
+    bytes_before: u64,
+    term: Term,
+    kind: EntryKind,
+    membership: Option<Arc<Membership>>,
+}
+
+impl Log {
+    /// An empty log that continues after `base`.
+    pub(crate) const fn new(base: EntryId) -> Self {
+        Self { base, heads: VecDeque::new(), last: base.index, bytes: 0 }
+    }
+
+    /// The entry before the first that is held.
+    pub(crate) const fn base(&self) -> EntryId {
+        self.base
+    }
+
+    /// The last entry; the base when there is none.
+    pub(crate) fn last(&self) -> EntryId {
+        let term = self.heads.back().map_or(self.base.term, |head| head.term);
+        EntryId::new(self.last, term)
+    }
+
+    /// Term of the entry at `index`, where it is the base or held.
+    pub(crate) fn term_at(&self, index: Index) -> Option<Term> {
+        if index == self.base.index {
+            return Some(self.base.term);
+        }
+        self.head_at(index).map(|at| self.heads[at].term)
+    }
+
+    /// Whether exactly this entry is the base or held.
+    pub(crate) fn holds(&self, id: EntryId) -> bool {
+        self.term_at(id.index) == Some(id.term)
+    }
+
+    /// Appends a run.
+    ///
+    /// # Panics
+    ///
+    /// When the run leaves a gap or its term is below the last entry's: the caller has checked.
+    pub(crate) fn push(&mut self, run: &Run) {
+        assert!(run.count > 0 && run.first == self.last.next(), "a run continues the log");
+        assert!(run.term >= self.last().term, "terms never fall along the log");
+        if !self.joins_last_head(run) {
+            self.heads.push_back(Head {
+                first: run.first,
+                bytes_before: self.bytes,
+                term: run.term,
+                kind: run.kind,
+                membership: run.membership.clone(),
+            });
+        }
+        self.last = run.last();
+        self.bytes += run.bytes;
+    }
+
+    /// Drops every entry from `from` on.
+    ///
+    /// # Panics
+    ///
+    /// When `from` is not above the base.
+    pub(crate) fn truncate_from(&mut self, from: Index) {
+        assert!(from > self.base.index, "nothing at or below the base is ever truncated");
+        if from > self.last {
+            return;
+        }
+        self.bytes = self.bytes_through(from.previous());
+        self.heads.truncate(self.heads.partition_point(|head| head.first < from));
+        self.last = from.previous();
+    }
+
+    /// Estimated bytes of the entries above `after` up to and including `last`.
+    pub(crate) fn bytes_between(&self, after: Index, last: Index) -> u64 {
+        self.bytes_through(last).saturating_sub(self.bytes_through(after))
+    }
+
+    /// Runs from `from` on that fit into `max_bytes`; at least one entry where there is one.
+    pub(crate) fn slice(&self, from: Index, max_bytes: u64) -> Vec<Run> {
+        let Some(start) = self.head_at(from) else { return Vec::new() };
+        let mut runs = Vec::new();
+        let mut room = max_bytes;
+        let mut first = from;
+        for at in start..self.heads.len() {
+            let count = self.head_last(at).distance(first) + 1;
+            let average = self.average_bytes(at);
+            let fits = if average == 0 { count } else { (room / average).min(count) };
+            let take = if runs.is_empty() { fits.max(1) } else { fits };
+            if take == 0 {
+                break;
+            }
+            runs.push(self.run_of(at, first, take, average));
+            if take < count {
+                break;
+            }
+            room = room.saturating_sub(take * average);
+            first = first.plus(take);
+        }
+        runs
+    }
+
+    /// The highest entry at or below `index` whose term does not pass `term`: two logs of which
+    /// one has `term` at `index` and the other has this entry cannot agree in between. `None`
+    /// where it would lie below the base.
+    pub(crate) fn highest_at_or_below(&self, index: Index, term: Term) -> Option<EntryId> {
+        if index < self.base.index {
+            return None;
+        }
+        let index = index.min(self.last);
+        let end = self.heads.partition_point(|head| head.first <= index && head.term <= term);
+        if end == 0 {
+            return (self.base.term <= term).then_some(self.base);
+        }
+        let last = self.head_last(end - 1).min(index);
+        Some(EntryId::new(last, self.heads[end - 1].term))
+    }
+
+    /// First index at which `runs` and this log differ: in term, or because it is not held.
+    /// `None` where every entry of `runs` is held. The runs begin above the base.
+    pub(crate) fn first_difference(&self, runs: &[Run]) -> Option<Index> {
+        for run in runs {
+            let mut index = run.first;
+            while index <= run.last() {
+                let Some(at) = self.head_at(index) else { return Some(index) };
+                if self.heads[at].term != run.term {
+                    return Some(index);
+                }
+                index = self.head_last(at).next();
+            }
+        }
+        None
+    }
+
+    fn joins_last_head(&self, run: &Run) -> bool {
+        let Some(at) = self.heads.len().checked_sub(1) else { return false };
+        let head = &self.heads[at];
+        let count = self.last.distance(head.first) + 1 + u64::from(run.count);
+        head.term == run.term
+            && head.kind == run.kind
+            && head.membership.is_none()
+            && run.membership.is_none()
+            && count <= MAX_HEAD_ENTRIES
+            && run.bytes <= MAX_AVERAGED_BYTES * u64::from(run.count)
+            && self.average_bytes(at) <= MAX_AVERAGED_BYTES
+    }
+
+    fn run_of(&self, at: usize, first: Index, count: u64, average: u64) -> Run {
+        let head = &self.heads[at];
+        Run {
+            first,
+            count: u32::try_from(count).expect("a head holds fewer than 2^32 entries"),
+            term: head.term,
+            kind: head.kind,
+            bytes: count * average,
+            membership: head.membership.clone(),
+        }
+    }
+
+    /// Position of the head that covers `index`.
+    fn head_at(&self, index: Index) -> Option<usize> {
+        if index <= self.base.index || index > self.last {
+            return None;
+        }
+        Some(self.heads.partition_point(|head| head.first <= index) - 1)
+    }
+
+    fn head_last(&self, at: usize) -> Index {
+        self.heads.get(at + 1).map_or(self.last, |next| next.first.previous())
+    }
+
+    fn average_bytes(&self, at: usize) -> u64 {
+        let head = &self.heads[at];
+        let end = self.heads.get(at + 1).map_or(self.bytes, |next| next.bytes_before);
+        (end - head.bytes_before) / (self.head_last(at).distance(head.first) + 1)
+    }
+
+    /// Bytes of every entry up to and including `index`, on the scale of `bytes_before`.
+    fn bytes_through(&self, index: Index) -> u64 {
+        if index >= self.last {
+            return self.bytes;
+        }
+        match self.head_at(index) {
+            Some(at) if index == self.head_last(at) => self.heads[at + 1].bytes_before,
+            Some(at) => {
+                let head = &self.heads[at];
+                head.bytes_before + (index.distance(head.first) + 1) * self.average_bytes(at)
+            }
+            None => self.heads.front().map_or(self.bytes, |head| head.bytes_before),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Appends as a follower takes them (Raft §5.3, figure 2: AppendEntries receiver).
+//!
+//! - Only a real conflict of terms truncates, never at or below the commit index: a late or
+//!   repeated append must not cut entries that a later one brought.
+//! - The commit index follows no further than this message verifies: entries beyond it may be a
+//!   stale tail.
+//! - An acknowledgement of entries waits for the write that covers them, which may be an earlier
+//!   one. A heartbeat's acknowledges what is durable, and waits for no entries.
+
+use super::Raft;
+use super::role::Role;
+use crate::effect::{DropReason, Effect, HaltReason};
+use crate::entry::Run;
+use crate::id::{EntryId, Index, NodeId, RequestId};
+use crate::message::{Append, AppendReply, Message};
+
+impl Raft {
+    pub(super) fn handle_append(
+        &mut self,
+        from: NodeId,
+        request: RequestId,
+        append: &Append,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.follow(from, effects) {
+            return;
+        }
+        let boot = self.sender.boot;
+        if append.recorded_boot == boot && append.recorded > self.log.last().index {
+            let (recorded, last) = (append.recorded, self.log.last());
+            return self.halt(HaltReason::LostDurability { recorded, last }, effects);
+        }
+        let reply = match self.check_append(append) {
+            Err(reason) => return effects.push(Effect::Dropped(reason)),
+            Ok(Check::Missing(hint)) => AppendReply::Rejected { prev: append.prev.index, hint },
+            Ok(Check::Agrees) => self.take_append(append, effects),
+        };
+        if append.wants_reply {
+            let after = match reply {
+                AppendReply::Accepted { matched } => self.after_entries(matched),
+                AppendReply::Rejected { .. } => None,
+            };
+            self.send_reply(from, request, Message::AppendReply(reply), after, effects);
+        }
+    }
+
+    /// Recognises the sender as leader of the present term; says whether the append may go on.
+    fn follow(&mut self, from: NodeId, effects: &mut Vec<Effect>) -> bool {
+        if matches!(self.role, Role::PreCandidate(_) | Role::Candidate(_)) {
+            self.become_follower(self.term());
+        }
+        let known = match &self.role {
+            Role::Follower(follower) => follower.leader.unwrap_or(from),
+            Role::PreCandidate(_) | Role::Candidate(_) | Role::Leader(_) => self.id,
+        };
+        if known != from {
+            if self.membership().contains(from) {
+                let term = self.term();
+                self.halt(HaltReason::TwoLeaders { term, known, other: from }, effects);
+            } else {
+                effects.push(Effect::Dropped(DropReason::Absurd));
+            }
+            return false;
+        }
+        let (now, election_at) = (self.now, self.election_deadline());
+        if let Role::Follower(follower) = &mut self.role {
+            follower.leader = Some(from);
+            follower.heard_at = Some(now);
+            follower.election_at = election_at;
+        }
+        true
+    }
+
+    /// Whether the logs agree at `prev` (Raft §5.3, Log Matching).
+    fn check_append(&self, append: &Append) -> Result<Check, DropReason> {
+        if !append.is_well_formed(self.term()) || append.prev.term > self.term() {
+            return Err(DropReason::Absurd);
+        }
+        let prev = append.prev;
+        if prev.index < self.log.base().index || self.log.holds(prev) {
+            return Ok(Check::Agrees);
+        }
+        if prev.index <= self.commit {
+            return Err(DropReason::Absurd);
+        }
+        let hint = self.log.highest_at_or_below(prev.index, prev.term);
+        Ok(Check::Missing(hint.unwrap_or(self.log.base())))
+    }
+
+    /// Takes what is missing, lets go of what conflicts, follows the commit index.
+    fn take_append(&mut self, append: &Append, effects: &mut Vec<Effect>) -> AppendReply {
+        let runs = above(&append.runs, self.log.base().index);
+        if let Some(from) = self.log.first_difference(&runs) {
+            if from <= self.commit {
+                effects.push(Effect::Dropped(DropReason::Absurd));
+                return AppendReply::Accepted { matched: self.commit.min(from.previous()) };
+            }
+            if from <= self.log.last().index {
+                self.truncate_from(from, effects);
+            }
+            for run in above(&runs, from.previous()) {
+                self.append_run(&run);
+            }
+        }
+        let end = append.end();
+        self.commit = self.commit.max(append.commit.min(end).min(self.log.last().index));
+        self.hand_out_committed(effects);
+        let matched =
+            if append.runs.is_empty() { end.min(self.durability.persisted()) } else { end };
+        AppendReply::Accepted { matched }
+    }
+}
+
+/// What a follower finds at `prev`.
+enum Check {
+    /// The logs agree up to `prev`.
+    Agrees,
+    /// They do not; this is where they may.
+    Missing(EntryId),
+}
+
+/// The part of `runs` above `index`.
+fn above(runs: &[Run], index: Index) -> Vec<Run> {
+    let mut rest = Vec::with_capacity(runs.len());
+    for run in runs.iter().filter(|run| run.last() > index) {
+        let mut run = run.clone();
+        if run.first <= index {
+            let skipped = u32::try_from(index.distance(run.first) + 1)
+                .expect("fewer entries are skipped than the run holds");
+            run.bytes -= run.bytes / u64::from(run.count) * u64::from(skipped);
+            run.count -= skipped;
+            run.first = index.next();
+        }
+        rest.push(run);
+    }
+    rest
+}

@@ -1,0 +1,201 @@
+//! What a leader does with proposals and acknowledgements (Raft §5.3, §5.4.2).
+//!
+//! - Its term opens with an entry of its own kind, so that what came before can commit (Raft §8).
+//! - It counts itself only as far as its own disk has come.
+//! - Only an entry of its own term commits by counting (Raft §5.4.2, figure 8).
+//! - An acknowledgement counts when it answers a request of this term to the peer's present boot.
+
+use std::collections::VecDeque;
+
+use super::Raft;
+use super::role::{Leader, Role};
+use crate::effect::{DropReason, Effect};
+use crate::entry::{EntryKind, Run};
+use crate::error::ProposeError;
+use crate::id::{EntryId, Index, NodeId, RequestId};
+use crate::membership::{committed, is_quorum};
+use crate::message::AppendReply;
+use crate::progress::{Mode, Progress};
+
+/// Encoded size of an entry without payload, for flow control.
+const OPENING_BYTES: u64 = 48;
+
+impl Raft {
+    /// Appends a command of `bytes` encoded bytes to the log. It reaches disk and peers with the
+    /// next [`crate::Input::Flush`].
+    ///
+    /// # Errors
+    ///
+    /// Nothing was appended: this node does not lead, or too much waits for commitment.
+    pub fn propose(&mut self, bytes: u32) -> Result<EntryId, ProposeError> {
+        if self.halted.is_some() {
+            return Err(ProposeError::Halted);
+        }
+        if !self.is_leader() {
+            return Err(ProposeError::NotLeader { leader: self.leader() });
+        }
+        let last = self.log.last().index;
+        let waiting = self.log.bytes_between(self.commit, last);
+        let bytes = u64::from(bytes);
+        if waiting > 0 && waiting + bytes > self.config.max_uncommitted_bytes {
+            return Err(ProposeError::Overloaded);
+        }
+        let run = Run::new(last.next(), 1, self.term(), EntryKind::Command, bytes);
+        self.append_run(&run);
+        Ok(run.last_id())
+    }
+
+    pub(super) fn become_leader(&mut self, effects: &mut Vec<Effect>) {
+        debug_assert_eq!(self.hard_state.vote, Some(self.id), "a leader voted for itself");
+        let opening = EntryId::new(self.log.last().index.next(), self.term());
+        let request = self.sender.next_request();
+        let nodes = self.membership().nodes();
+        let others = nodes.into_iter().filter(|peer| *peer != self.id);
+        let peers = others.map(|peer| (peer, Progress::new(opening.index, request, self.now)));
+        self.role = Role::Leader(Leader {
+            opening: opening.index,
+            peers: peers.collect(),
+            quorum_check_at: self.now.after(self.config.election_max),
+            reads: VecDeque::new(),
+        });
+        let kind = EntryKind::Opening;
+        self.append_run(&Run::new(opening.index, 1, opening.term, kind, OPENING_BYTES));
+        effects.push(Effect::Opened(opening));
+        self.lead_local_reads();
+    }
+
+    pub(super) fn handle_append_reply(
+        &mut self,
+        from: NodeId,
+        request: RequestId,
+        reply: AppendReply,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (now, last, newest) = (self.now, self.log.last().index, self.sender.last_request);
+        let Some(progress) = self.peer_mut(from) else {
+            return effects.push(Effect::Dropped(DropReason::StaleReply));
+        };
+        if request < progress.valid_from || request > newest {
+            return effects.push(Effect::Dropped(DropReason::StaleReply));
+        }
+        let absurd = match reply {
+            AppendReply::Accepted { matched } => matched > last,
+            AppendReply::Rejected { prev, .. } => prev > last,
+        };
+        if absurd {
+            return effects.push(Effect::Dropped(DropReason::Absurd));
+        }
+        progress.heard_at = now;
+        progress.answered = progress.answered.max(request);
+        match reply {
+            AppendReply::Accepted { matched } => {
+                let rose = progress.accept(matched);
+                if matches!(progress.mode, Mode::Probe { .. }) && request >= progress.rejects_from {
+                    progress.become_replicate();
+                }
+                if rose {
+                    self.advance_commit(effects);
+                    self.hand_out_committed(effects);
+                }
+            }
+            AppendReply::Rejected { prev, hint } => {
+                self.back_up(from, request, prev, hint, effects)
+            }
+        }
+        self.answer_confirmed_reads(effects);
+    }
+
+    /// Raft §5.3, quick back-up: the next place to ask lies below every entry of a term that the
+    /// follower cannot have.
+    fn back_up(
+        &mut self,
+        peer: NodeId,
+        request: RequestId,
+        prev: Index,
+        hint: EntryId,
+        effects: &mut Vec<Effect>,
+    ) {
+        let agree = self.log.highest_at_or_below(hint.index, hint.term);
+        let base = self.log.base().index;
+        let fresh = self.sender.next_request();
+        let Some(progress) = self.peer_mut(peer) else { return };
+        // scenario: replication/stale_reject
+        if request < progress.rejects_from || prev <= progress.matched {
+            return effects.push(Effect::Dropped(DropReason::StaleReply));
+        }
+        let next = agree.map_or(base, |id| id.index.next());
+        let next = next.min(prev).max(progress.matched.next());
+        progress.become_probe(next, fresh);
+    }
+
+    /// Raft §5.3, §5.4.2: an entry of this term that a quorum holds durably is committed, and with
+    /// it everything before.
+    pub(super) fn advance_commit(&mut self, effects: &mut Vec<Effect>) {
+        let Role::Leader(leader) = &self.role else { return };
+        let own = self.durability.persisted();
+        let reached = committed(self.membership(), |id| {
+            let peer = || leader.peers.get(&id).map_or(Index::ZERO, |peer| peer.matched);
+            if id == self.id { own } else { peer() }
+        });
+        // scenario: replication/figure_8
+        if reached > self.commit && self.log.term_at(reached) == Some(self.term()) {
+            self.commit = reached;
+            self.answer_confirmed_reads(effects);
+        }
+    }
+
+    /// Thesis §6.2: a leader that hears from no quorum within an election timeout steps down.
+    pub(super) fn check_quorum(&mut self) {
+        let (id, now) = (self.id, self.now);
+        let (min, max) = (self.config.election_min, self.config.election_max);
+        if !self.config.check_quorum {
+            return;
+        }
+        let membership = std::sync::Arc::clone(self.membership());
+        let Role::Leader(leader) = &mut self.role else { return };
+        if leader.quorum_check_at > now {
+            return;
+        }
+        leader.quorum_check_at = now.after(min);
+        let answers = |peer: NodeId| {
+            let heard = leader.peers.get(&peer).map(|peer| peer.heard_at);
+            peer == id || heard.is_some_and(|heard_at| now.since(heard_at) < max)
+        };
+        if !is_quorum(&membership, answers) {
+            self.become_follower(self.term());
+        }
+    }
+
+    pub(super) fn peer_mut(&mut self, peer: NodeId) -> Option<&mut Progress> {
+        match &mut self.role {
+            Role::Leader(leader) => leader.peers.get_mut(&peer),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// The peer began a new boot: what it acknowledged before counts no more.
+    pub(super) fn forget_boot_of(&mut self, peer: NodeId) {
+        let (next, request) = (self.log.last().index.next(), self.sender.next_request());
+        if let Some(progress) = self.peer_mut(peer) {
+            progress.forget_boot(next, request);
+        }
+    }
+
+    /// A connection to the peer broke: what was under way is lost.
+    pub(super) fn forget_inflight_of(&mut self, peer: NodeId) {
+        let request = self.sender.next_request();
+        if let Some(progress) = self.peer_mut(peer) {
+            progress.become_probe(progress.matched.next(), request);
+        }
+    }
+
+    pub(super) fn handle_send_dropped(&mut self, to: NodeId, request: RequestId) {
+        let is_open = |progress: &mut Progress| request >= progress.rejects_from;
+        if self.peer_mut(to).is_some_and(is_open) {
+            self.forget_inflight_of(to);
+            if let Some(progress) = self.peer_mut(to) {
+                progress.mode = Mode::Probe { waiting: true, retry: true };
+            }
+        }
+    }
+}

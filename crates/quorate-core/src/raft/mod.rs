@@ -1,0 +1,520 @@
+//! The protocol: one node of one group, as a pure state machine.
+//!
+//! Everything enters through [`Raft::handle`] and leaves as effects, in order; time is passed in
+//! and [`Raft::next_deadline`] says when to come back. The files beside this one hold one concern
+//! each; this one holds what is common to all: terms, dispatch, the write in the making.
+//!
+//! - A message of a later term makes the node a follower of that term first (Raft §5.1), except
+//!   pre-votes, which change nothing, and vote requests while a leader is alive (thesis §4.2.3).
+//! - Requests of an earlier term are refused with this node's term, so that their sender learns of
+//!   it; replies of an earlier term are dropped.
+//! - Each call hands out at most one write, sealed at its end; messages that rest on it name its
+//!   token. A leader's proposals wait for [`Input::Flush`], so that a wake-up makes one write.
+//!
+//! Deviation: the paper's servers act on an election timer that only heartbeats reset. Here a
+//! closed connection to the leader brings the timer forward and ends stickiness: it is a hint of
+//! death, and the dry run keeps a false alarm from disturbing anyone.
+
+mod election;
+mod follower;
+mod leader;
+pub(crate) mod read;
+mod replication;
+mod role;
+mod start;
+mod timers;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use start::Start;
+
+use self::read::ForwardedReads;
+use self::role::{Follower, Role};
+use crate::config::Config;
+use crate::effect::{DropReason, Effect, HaltReason, Persist, Send};
+use crate::entry::Run;
+use crate::hard_state::HardState;
+use crate::id::{BootCounter, EntryId, Index, NodeId, PersistToken, RequestId, Term};
+use crate::input::Input;
+use crate::log::{Durability, Log};
+use crate::membership::{History, Membership};
+use crate::message::{AppendReply, Envelope, Message, ReadIndexReply, VoteReply};
+use crate::rng::Rng;
+use crate::status::{PeerStatus, RoleName, Status};
+use crate::time::Instant;
+
+/// Terms above this are refused: they could only come from damage, and would use up the numbers.
+const MAX_TERM: Term = Term(1 << 62);
+
+/// One node of one group.
+#[derive(Clone, Debug)]
+pub struct Raft {
+    id: NodeId,
+    config: Config,
+    rng: Rng,
+    /// The latest instant passed in; never goes back.
+    now: Instant,
+    /// Term and vote as they hold in memory; the disk may be one write behind.
+    hard_state: HardState,
+    log: Log,
+    durability: Durability,
+    write: Write,
+    memberships: History,
+    /// Highest entry known committed; never falls.
+    commit: Index,
+    /// Highest entry handed out for apply.
+    applying: Index,
+    /// Highest entry executed.
+    applied: Index,
+    role: Role,
+    /// Reads of this node that a leader elsewhere must confirm.
+    reads: ForwardedReads,
+    /// Highest boot counter seen of each peer.
+    boots: BTreeMap<NodeId, BootCounter>,
+    sender: Sender,
+    /// What [`Effect::Leadership`] last told.
+    shown: (RoleName, Term, Option<NodeId>),
+    halted: Option<HaltReason>,
+}
+
+/// The write in the making: sealed at the end of the call, or for a leader at the flush.
+#[derive(Clone, Copy, Debug, Default)]
+struct Write {
+    hard_state: bool,
+    truncate_from: Option<Index>,
+    /// Entries above what was handed out exist.
+    entries: bool,
+}
+
+/// Makes envelopes with fresh numbers.
+#[derive(Clone, Debug)]
+struct Sender {
+    id: NodeId,
+    boot: BootCounter,
+    last_request: RequestId,
+}
+
+impl Sender {
+    const fn next_request(&self) -> RequestId {
+        self.last_request.next()
+    }
+
+    fn request(&mut self, term: Term, to: NodeId, message: Message) -> Envelope {
+        self.last_request = self.next_request();
+        self.reply(term, to, self.last_request, message)
+    }
+
+    const fn reply(
+        &self,
+        term: Term,
+        to: NodeId,
+        request: RequestId,
+        message: Message,
+    ) -> Envelope {
+        Envelope { from: self.id, boot: self.boot, to, term, request, message }
+    }
+}
+
+impl Raft {
+    /// Takes one input and appends what it asks for to `effects`.
+    ///
+    /// `now` never goes back; where it does, the latest instant counts. The shell ends each
+    /// wake-up with [`Input::Flush`].
+    pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
+        if self.halted.is_some() {
+            return;
+        }
+        self.now = self.now.max(now);
+        let start = effects.len();
+        let flush = matches!(input, Input::Flush);
+        match input {
+            Input::Message(envelope) => self.handle_message(envelope, effects),
+            Input::Propose { bytes } => {
+                if let Err(error) = self.propose(bytes) {
+                    effects.push(Effect::ProposalRefused(error));
+                }
+            }
+            Input::Read(id) => self.handle_read(id, effects),
+            Input::Persisted(token) => self.handle_persisted(token, effects),
+            Input::Applied(index) => self.handle_applied(index, effects),
+            Input::PeerConnected { peer, boot } => {
+                self.handle_boot(peer, boot);
+            }
+            Input::PeerClosed(peer) => self.handle_closed(peer),
+            Input::SendDropped { to, request } => self.handle_send_dropped(to, request),
+            Input::Timer => self.handle_timer(effects),
+            Input::Flush => self.flush(effects),
+        }
+        if self.halted.is_some() {
+            return;
+        }
+        self.seal(start, flush, effects);
+        self.show_leadership(effects);
+        self.check_invariants();
+    }
+
+    /// This node.
+    #[must_use]
+    pub const fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// The present term.
+    #[must_use]
+    pub const fn term(&self) -> Term {
+        self.hard_state.term
+    }
+
+    /// Highest entry known committed.
+    #[must_use]
+    pub const fn commit(&self) -> Index {
+        self.commit
+    }
+
+    /// The last entry of the log.
+    #[must_use]
+    pub fn last(&self) -> EntryId {
+        self.log.last()
+    }
+
+    /// Term of the entry at `index`, where it is held or the base.
+    #[must_use]
+    pub fn term_at(&self, index: Index) -> Option<Term> {
+        self.log.term_at(index)
+    }
+
+    /// Whether this node leads its term.
+    #[must_use]
+    pub const fn is_leader(&self) -> bool {
+        matches!(self.role, Role::Leader(_))
+    }
+
+    /// The leader of the present term, where known.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        match &self.role {
+            Role::Follower(follower) => follower.leader.filter(|_| follower.heard_at.is_some()),
+            Role::PreCandidate(_) | Role::Candidate(_) => None,
+            Role::Leader(_) => Some(self.id),
+        }
+    }
+
+    /// The membership in force.
+    #[must_use]
+    pub fn membership(&self) -> &Arc<Membership> {
+        self.memberships.current()
+    }
+
+    /// Why the node halted, if it did.
+    #[must_use]
+    pub const fn halted(&self) -> Option<HaltReason> {
+        self.halted
+    }
+
+    /// What the node is at this moment.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let peers = match &self.role {
+            Role::Leader(leader) => {
+                let peer = |(id, progress): (&NodeId, &crate::progress::Progress)| PeerStatus {
+                    id: *id,
+                    matched: progress.matched,
+                    next: progress.next,
+                    replicating: matches!(progress.mode, crate::progress::Mode::Replicate(_)),
+                    inflight: progress.inflight(),
+                };
+                leader.peers.iter().map(peer).collect()
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => Vec::new(),
+        };
+        Status {
+            id: self.id,
+            role: self.role.name(),
+            hard_state: self.hard_state,
+            leader: self.leader(),
+            base: self.log.base(),
+            last: self.log.last(),
+            persisted: self.durability.persisted(),
+            commit: self.commit,
+            applying: self.applying,
+            applied: self.applied,
+            peers,
+        }
+    }
+
+    fn handle_message(&mut self, envelope: Envelope, effects: &mut Vec<Effect>) {
+        let from = envelope.from;
+        if envelope.to != self.id || from == self.id {
+            return effects.push(Effect::Dropped(DropReason::Misdirected));
+        }
+        if envelope.term > MAX_TERM {
+            return effects.push(Effect::Dropped(DropReason::TermOverflow));
+        }
+        if !self.handle_boot(from, envelope.boot) {
+            return effects.push(Effect::Dropped(DropReason::OldBoot));
+        }
+        if envelope.term > self.term() && !self.handle_later_term(&envelope, effects) {
+            return;
+        }
+        if envelope.term < self.term() && !is_pre_vote(&envelope.message) {
+            return self.handle_earlier_term(&envelope, effects);
+        }
+        self.dispatch(envelope, effects);
+    }
+
+    /// The matrix of messages: each has one handler, which knows what to do in each role.
+    fn dispatch(&mut self, envelope: Envelope, effects: &mut Vec<Effect>) {
+        let (from, request) = (envelope.from, envelope.request);
+        match envelope.message {
+            Message::RequestVote(message) => {
+                self.handle_request_vote(from, request, message, effects);
+            }
+            Message::VoteReply(message) => {
+                self.handle_vote_reply(from, request, message, effects);
+            }
+            Message::Append(message) => self.handle_append(from, request, &message, effects),
+            Message::AppendReply(message) => {
+                self.handle_append_reply(from, request, message, effects);
+            }
+            Message::ReadIndex => self.handle_read_index(from, request, effects),
+            Message::ReadIndexReply(message) => {
+                self.handle_read_index_reply(request, message, effects);
+            }
+        }
+    }
+
+    /// Raft §5.1: a later term is adopted. Says whether the message is still to be handled.
+    fn handle_later_term(&mut self, envelope: &Envelope, effects: &mut Vec<Effect>) -> bool {
+        match &envelope.message {
+            Message::RequestVote(vote) if vote.pre_vote => true,
+            Message::RequestVote(_) if self.is_leader_alive() => {
+                effects.push(Effect::Dropped(DropReason::LeaderAlive));
+                false
+            }
+            Message::RequestVote(_)
+            | Message::VoteReply(_)
+            | Message::Append(_)
+            | Message::AppendReply(_)
+            | Message::ReadIndex
+            | Message::ReadIndexReply(_) => {
+                self.become_follower(envelope.term);
+                true
+            }
+        }
+    }
+
+    /// A request of an earlier term is refused, so that its sender learns of this one; a reply is
+    /// of no use.
+    fn handle_earlier_term(&self, envelope: &Envelope, effects: &mut Vec<Effect>) {
+        let refusal = match &envelope.message {
+            Message::RequestVote(vote) => {
+                let (campaign, pre_vote) = (vote.campaign, vote.pre_vote);
+                Message::VoteReply(VoteReply { campaign, pre_vote, granted: false })
+            }
+            Message::Append(append) if append.wants_reply => {
+                let (prev, hint) = (append.prev.index, EntryId::ZERO);
+                Message::AppendReply(AppendReply::Rejected { prev, hint })
+            }
+            Message::ReadIndex => Message::ReadIndexReply(ReadIndexReply { index: None }),
+            Message::Append(_)
+            | Message::VoteReply(_)
+            | Message::AppendReply(_)
+            | Message::ReadIndexReply(_) => {
+                return effects.push(Effect::Dropped(DropReason::OldTerm));
+            }
+        };
+        self.send_reply(envelope.from, envelope.request, refusal, None, effects);
+    }
+
+    /// Remembers the boot of a peer; says whether it is the latest one seen.
+    fn handle_boot(&mut self, peer: NodeId, boot: BootCounter) -> bool {
+        let known = self.boots.entry(peer).or_insert(boot);
+        if boot < *known {
+            return false;
+        }
+        if boot > *known {
+            *known = boot;
+            self.forget_boot_of(peer);
+        }
+        true
+    }
+
+    fn handle_persisted(&mut self, token: PersistToken, effects: &mut Vec<Effect>) {
+        if !self.durability.complete(token) {
+            return effects.push(Effect::Dropped(DropReason::UnknownToken));
+        }
+        self.count_own_vote(token, effects);
+        self.advance_commit(effects);
+        self.hand_out_committed(effects);
+    }
+
+    fn handle_applied(&mut self, index: Index, effects: &mut Vec<Effect>) {
+        if index > self.applying {
+            return effects.push(Effect::Dropped(DropReason::UnknownToken));
+        }
+        self.applied = self.applied.max(index);
+    }
+
+    fn flush(&mut self, effects: &mut Vec<Effect>) {
+        if self.is_leader() {
+            self.flush_leader(effects);
+        } else {
+            self.flush_forwarded_reads(effects);
+        }
+        self.hand_out_committed(effects);
+    }
+
+    /// Steps down to follower of `term`, which is the present one or a later one.
+    fn become_follower(&mut self, term: Term) {
+        debug_assert!(term >= self.term(), "a term never falls");
+        if term > self.term() {
+            self.hard_state = HardState { term, vote: None };
+            self.write.hard_state = true;
+        }
+        let election_at = match &self.role {
+            Role::Follower(follower) => follower.election_at,
+            Role::PreCandidate(_) | Role::Candidate(_) | Role::Leader(_) => {
+                self.election_deadline()
+            }
+        };
+        self.keep_local_reads();
+        self.role = Role::Follower(Follower { leader: None, heard_at: None, election_at });
+    }
+
+    /// An entry is executed only when it is both committed and persisted here.
+    fn hand_out_committed(&mut self, effects: &mut Vec<Effect>) {
+        let last = self.commit.min(self.durability.persisted());
+        if last > self.applying {
+            effects.push(Effect::Apply { first: self.applying.next(), last });
+            self.applying = last;
+        }
+    }
+
+    fn append_run(&mut self, run: &Run) {
+        self.log.push(run);
+        self.memberships.push(run);
+        self.write.entries = true;
+    }
+
+    /// Cuts a conflicting suffix (Raft §5.3). Committed entries are never among it.
+    fn truncate_from(&mut self, from: Index, effects: &mut Vec<Effect>) {
+        assert!(from > self.commit, "a committed entry is never truncated");
+        if from <= self.durability.handed_out() {
+            let earlier = self.write.truncate_from.unwrap_or(from);
+            self.write.truncate_from = Some(earlier.min(from));
+        }
+        self.log.truncate_from(from);
+        self.memberships.truncate_from(from);
+        self.durability.truncate_from(from);
+        self.write.entries = self.log.last().index > self.durability.handed_out();
+        effects.push(Effect::Truncated { from });
+    }
+
+    /// Hands out the write in the making, before the messages that rest on it.
+    fn seal(&mut self, start: usize, flush: bool, effects: &mut Vec<Effect>) {
+        let waits_for_flush = self.is_leader() && !flush && !self.write.hard_state;
+        if self.write.is_empty() || waits_for_flush {
+            return;
+        }
+        let write = core::mem::take(&mut self.write);
+        let first = self.durability.handed_out().next();
+        let last = self.log.last().index;
+        let token = self.durability.issue(last, write.hard_state);
+        let persist = Persist {
+            token,
+            hard_state: write.hard_state.then_some(self.hard_state),
+            truncate_from: write.truncate_from,
+            append: write.entries.then_some((first, last)),
+            commit: self.commit,
+        };
+        let is_send = |effect: &Effect| matches!(effect, Effect::Send(_));
+        let at = effects[start..].iter().position(is_send).map_or(effects.len(), |at| start + at);
+        effects.insert(at, Effect::Persist(persist));
+    }
+
+    /// The write that a message of the present term must wait for.
+    fn after_term(&self) -> Option<PersistToken> {
+        if self.write.hard_state {
+            return Some(self.durability.next_token());
+        }
+        self.durability.term_token()
+    }
+
+    /// The write that an acknowledgement of everything up to `index` must wait for.
+    fn after_entries(&self, index: Index) -> Option<PersistToken> {
+        if index > self.durability.handed_out() {
+            return Some(self.durability.next_token());
+        }
+        self.durability.covering(index).max(self.after_term())
+    }
+
+    fn send_reply(
+        &self,
+        to: NodeId,
+        request: RequestId,
+        message: Message,
+        after: Option<PersistToken>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let envelope = self.sender.reply(self.term(), to, request, message);
+        let after = after.max(self.after_term());
+        effects.push(Effect::Send(Send { envelope, after }));
+    }
+
+    fn send_request(
+        &mut self,
+        to: NodeId,
+        message: Message,
+        effects: &mut Vec<Effect>,
+    ) -> RequestId {
+        let after = self.after_term();
+        let envelope = self.sender.request(self.hard_state.term, to, message);
+        let request = envelope.request;
+        effects.push(Effect::Send(Send { envelope, after }));
+        request
+    }
+
+    fn halt(&mut self, reason: HaltReason, effects: &mut Vec<Effect>) {
+        self.halted = Some(reason);
+        effects.push(Effect::Halt(reason));
+    }
+
+    fn show_leadership(&mut self, effects: &mut Vec<Effect>) {
+        let present = (self.role.name(), self.term(), self.leader());
+        if present != self.shown {
+            self.shown = present;
+            let (role, term, leader) = present;
+            effects.push(Effect::Leadership { role, term, leader });
+        }
+    }
+
+    /// What must hold after every step, on one node alone.
+    fn check_invariants(&self) {
+        let (base, last) = (self.log.base().index, self.log.last().index);
+        assert!(base <= self.commit && self.commit <= last, "the commit index lies in the log");
+        assert!(self.applied <= self.applying, "nothing is executed that was not handed out");
+        assert!(self.applying <= self.commit, "nothing is handed out that is not committed");
+        debug_assert!(self.applying <= self.durability.persisted(), "applied implies persisted");
+        debug_assert!(self.log.last().term <= self.term(), "no entry is of a later term");
+        debug_assert!(self.durability.handed_out() <= last, "what was handed out is in the log");
+    }
+}
+
+impl Write {
+    const fn is_empty(self) -> bool {
+        !self.hard_state && self.truncate_from.is_none() && !self.entries
+    }
+}
+
+/// A dry run happens between terms: whoever answers may be behind the candidate's term.
+const fn is_pre_vote(message: &Message) -> bool {
+    match message {
+        Message::RequestVote(vote) => vote.pre_vote,
+        Message::VoteReply(vote) => vote.pre_vote,
+        Message::Append(_)
+        | Message::AppendReply(_)
+        | Message::ReadIndex
+        | Message::ReadIndexReply(_) => false,
+    }
+}

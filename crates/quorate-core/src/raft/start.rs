@@ -1,0 +1,110 @@
+//! How a node begins: from what its log and hard state say, as a follower.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::read::ForwardedReads;
+use super::role::{Follower, Role};
+use super::{Raft, Sender, Write};
+use crate::config::Config;
+use crate::entry::{EntryKind, Run};
+use crate::error::StartError;
+use crate::hard_state::HardState;
+use crate::id::{BootCounter, EntryId, Index, NodeId, RequestId};
+use crate::log::{Durability, Log};
+use crate::membership::{History, Membership};
+use crate::rng::Rng;
+use crate::status::RoleName;
+use crate::time::Instant;
+
+/// Everything a node needs to begin, all of it durable.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// This node.
+    pub id: NodeId,
+    /// Its boot counter, at least 1, durable before the start.
+    pub boot: BootCounter,
+    /// Settings.
+    pub config: Config,
+    /// Seed of the election timeouts; different on every node and in every boot.
+    pub seed: u64,
+    /// The present instant.
+    pub now: Instant,
+    /// Term and vote.
+    pub hard_state: HardState,
+    /// The entry before the first of the log: `0@0`, or the end of the snapshot.
+    pub base: EntryId,
+    /// The membership at the base.
+    pub membership: Membership,
+    /// Every entry of the log above the base.
+    pub runs: Vec<Run>,
+    /// A commit index known to hold, at least the base; the log may know more than it.
+    pub commit: Index,
+}
+
+impl Raft {
+    /// Begins as a follower. A single voter campaigns at once: its first deadline has come.
+    ///
+    /// # Errors
+    ///
+    /// When the log contradicts itself or the hard state.
+    pub fn new(start: Start) -> Result<Self, StartError> {
+        if start.boot == BootCounter::ZERO {
+            return Err(StartError::NoBoot);
+        }
+        let mut log = Log::new(start.base);
+        let mut memberships = History::new(Arc::new(start.membership));
+        for run in &start.runs {
+            check_run(&log, run)?;
+            log.push(run);
+            memberships.push(run);
+        }
+        let last = log.last();
+        if last.term > start.hard_state.term {
+            return Err(StartError::TermBehindLog { last });
+        }
+        let commit = start.commit.max(start.base.index).min(last.index);
+        let follower = Follower { leader: None, heard_at: None, election_at: start.now };
+        let mut raft = Self {
+            id: start.id,
+            config: start.config,
+            rng: Rng::new(start.seed),
+            now: start.now,
+            hard_state: start.hard_state,
+            log,
+            durability: Durability::new(last.index),
+            write: Write::default(),
+            memberships,
+            commit,
+            applying: start.base.index,
+            applied: start.base.index,
+            role: Role::Follower(follower),
+            reads: ForwardedReads::default(),
+            boots: BTreeMap::new(),
+            sender: Sender {
+                id: start.id,
+                boot: start.boot,
+                last_request: RequestId::before_first(start.boot),
+            },
+            shown: (RoleName::Follower, start.hard_state.term, None),
+            halted: None,
+        };
+        let alone = raft.membership().voters() == [raft.id];
+        if !alone || !raft.membership().outgoing().is_empty() {
+            raft.reset_election_timer();
+        }
+        Ok(raft)
+    }
+}
+
+fn check_run(log: &Log, run: &Run) -> Result<(), StartError> {
+    let after = log.last();
+    if run.count == 0 || run.first != after.index.next() || run.term < after.term {
+        return Err(StartError::BrokenLog { after, found: run.first });
+    }
+    let is_membership = run.kind == EntryKind::Membership;
+    if is_membership != run.membership.is_some() || (is_membership && run.count != 1) {
+        return Err(StartError::MembershipContent { index: run.first });
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Deadlines: when the shell must come back, and what is due when it does.
+//!
+//! One deadline per role; a late or early timer does no harm, because each handler looks at its own
+//! instant. A burst of late timers starts at most one dry run.
+
+use super::Raft;
+use super::role::Role;
+use crate::effect::Effect;
+use crate::time::Instant;
+
+impl Raft {
+    /// When [`crate::Input::Timer`] is due, unless something else happens first.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.halted.is_some() {
+            return None;
+        }
+        let role = match &self.role {
+            Role::Follower(follower) => self.may_campaign().then_some(follower.election_at),
+            Role::PreCandidate(candidate) | Role::Candidate(candidate) => {
+                Some(candidate.election_at)
+            }
+            Role::Leader(leader) => {
+                let beats = leader.peers.values().map(|peer| peer.sent_at);
+                let beat = beats.min().map(|sent_at| sent_at.after(self.config.heartbeat));
+                let check = self.config.check_quorum.then_some(leader.quorum_check_at);
+                [beat, check].into_iter().flatten().min()
+            }
+        };
+        [role, self.reads.next_deadline()].into_iter().flatten().min()
+    }
+
+    pub(super) fn handle_timer(&mut self, effects: &mut Vec<Effect>) {
+        self.expire_forwarded_reads(effects);
+        match &self.role {
+            Role::Follower(follower) => {
+                if self.may_campaign() && follower.election_at <= self.now {
+                    self.campaign(effects);
+                }
+            }
+            Role::PreCandidate(candidate) | Role::Candidate(candidate) => {
+                if candidate.election_at <= self.now {
+                    self.campaign(effects);
+                }
+            }
+            Role::Leader(_) => {
+                self.check_quorum();
+                self.send_heartbeats(effects);
+            }
+        }
+    }
+
+    /// Only a voter stands for election.
+    fn may_campaign(&self) -> bool {
+        self.membership().is_voter(self.id)
+    }
+
+    /// A fresh election timeout from this instant on (Raft §5.2: drawn anew each time).
+    pub(super) fn election_deadline(&mut self) -> Instant {
+        let (min, max) = (self.config.election_min, self.config.election_max);
+        self.now.after(self.rng.span(min, max))
+    }
+
+    pub(super) fn reset_election_timer(&mut self) {
+        let deadline = self.election_deadline();
+        if let Role::Follower(follower) = &mut self.role {
+            follower.election_at = deadline;
+        }
+    }
+
+    /// A peer closed its connection. Where it led, it may be dead: its silence need not be waited
+    /// for, and it is no reason any more to refuse a vote.
+    pub(super) fn handle_closed(&mut self, peer: crate::id::NodeId) {
+        let soon =
+            self.now.after(self.rng.span(core::time::Duration::ZERO, self.config.election_min / 2));
+        match &mut self.role {
+            Role::Follower(follower) if follower.leader == Some(peer) => {
+                follower.heard_at = None;
+                follower.election_at = follower.election_at.min(soon);
+            }
+            Role::Leader(_) => self.forget_inflight_of(peer),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {}
+        }
+    }
+}
