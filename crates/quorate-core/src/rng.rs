@@ -25,7 +25,7 @@ impl Rng {
         if width == 0 {
             return min;
         }
-        let drawn = u128::from(self.next_u64()) * width >> 64;
+        let drawn = (u128::from(self.next_u64()) * width) >> 64;
         min + Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX))
     }
 }

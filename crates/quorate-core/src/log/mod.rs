@@ -124,7 +124,7 @@ impl Log {
         for at in start..self.heads.len() {
             let count = self.head_last(at).distance(first) + 1;
             let average = self.average_bytes(at);
-            let fits = if average == 0 { count } else { (room / average).min(count) };
+            let fits = room.checked_div(average).map_or(count, |fits| fits.min(count));
             let take = if runs.is_empty() { fits.max(1) } else { fits };
             if take == 0 {
                 break;

@@ -84,7 +84,7 @@ impl Raft {
             return Err(DropReason::Absurd);
         }
         let hint = self.log.highest_at_or_below(prev.index, prev.term);
-        Ok(Check::Missing(hint.unwrap_or(self.log.base())))
+        Ok(Check::Missing(hint.unwrap_or_else(|| self.log.base())))
     }
 
     /// Takes what is missing, lets go of what conflicts, follows the commit index.

@@ -99,7 +99,7 @@ impl Raft {
                 }
             }
             AppendReply::Rejected { prev, hint } => {
-                self.back_up(from, request, prev, hint, effects)
+                self.back_up(from, request, prev, hint, effects);
             }
         }
         self.answer_confirmed_reads(effects);

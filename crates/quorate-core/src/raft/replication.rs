@@ -153,7 +153,7 @@ impl Raft {
     }
 
     fn id_at_or_base(&self, index: Index) -> EntryId {
-        self.log.term_at(index).map_or(self.log.base(), |term| EntryId::new(index, term))
+        self.log.term_at(index).map_or_else(|| self.log.base(), |term| EntryId::new(index, term))
     }
 }
 
