@@ -1,0 +1,225 @@
+//! One version of one key: key, value and numbers in a single shared allocation.
+//!
+//! The bytes are `key length (4) · key · value · create revision (8) · mod revision (8) ·
+//! version (8) · lease (8)`, little-endian. The key comes first because ordering a key against
+//! others touches nothing else: length and a usual key share the first cache line.
+//!
+//! Invariants:
+//! - the allocation has exactly the size of its content; it is never a slice of something larger;
+//! - bytes from outside become a [`KeyValue`] only through `from_encoded`, which checks the length;
+//! - what is stored never changes: a version is stamped before it enters the store.
+
+use core::fmt;
+use std::sync::Arc;
+
+use crate::revision::{LeaseId, Revision};
+
+/// Bytes of the key's length.
+const PREFIX: usize = 4;
+
+/// Bytes of the numbers behind the value.
+const NUMBERS: usize = 32;
+
+/// Offsets of the numbers from the end of the allocation.
+const CREATE_REVISION: usize = 32;
+const MOD_REVISION: usize = 24;
+const VERSION: usize = 16;
+const LEASE: usize = 8;
+
+/// Numbers that the store gives a version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Revision of the first put since the key was absent.
+    pub(crate) create_revision: i64,
+    /// Revision of this version.
+    pub(crate) mod_revision: i64,
+    /// How many puts since the key was absent; zero marks a deletion.
+    pub(crate) version: i64,
+    /// Lease that the key is attached to.
+    pub(crate) lease: i64,
+}
+
+/// One version of one key. Cloning it shares the bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyValue(Arc<[u8]>);
+
+impl KeyValue {
+    /// Bytes of a version beside its key and its value.
+    pub(crate) const OVERHEAD: usize = PREFIX + NUMBERS;
+
+    /// Copies key and value into one allocation of their exact size.
+    ///
+    /// # Panics
+    ///
+    /// When the key has 4 GiB or more.
+    pub(crate) fn assemble(key: &[u8], value: &[u8], stamp: Stamp) -> Self {
+        let length = u32::try_from(key.len()).expect("a key is shorter than 4 GiB");
+        let size = Self::OVERHEAD + key.len() + value.len();
+        let mut bytes: Arc<[u8]> = core::iter::repeat_n(0, size).collect();
+        let room = Arc::get_mut(&mut bytes).expect("the allocation was made here");
+        let (prefix, rest) = room.split_at_mut(PREFIX);
+        let (key_room, rest) = rest.split_at_mut(key.len());
+        let (value_room, _) = rest.split_at_mut(value.len());
+        prefix.copy_from_slice(&length.to_le_bytes());
+        key_room.copy_from_slice(key);
+        value_room.copy_from_slice(value);
+        Self(bytes).stamped(stamp)
+    }
+
+    /// Reads a version from its own bytes; `None` when they cannot be one.
+    pub(crate) fn from_encoded(bytes: &[u8]) -> Option<Self> {
+        let (prefix, rest) = bytes.split_first_chunk::<PREFIX>()?;
+        let key_length = usize::try_from(u32::from_le_bytes(*prefix)).ok()?;
+        let content = rest.len().checked_sub(NUMBERS)?;
+        (key_length <= content).then(|| Self(Arc::from(bytes)))
+    }
+
+    /// The bytes that [`Self::from_encoded`] reads.
+    pub(crate) fn encoded(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Gives the version its numbers, in place unless somebody else holds it too.
+    pub(crate) fn stamped(mut self, stamp: Stamp) -> Self {
+        let bytes = Arc::make_mut(&mut self.0);
+        let start = bytes.len() - NUMBERS;
+        let numbers =
+            [stamp.create_revision, stamp.mod_revision, stamp.version, stamp.lease].into_iter();
+        for (room, number) in bytes[start..].chunks_exact_mut(8).zip(numbers) {
+            room.copy_from_slice(&number.to_le_bytes());
+        }
+        self
+    }
+
+    /// The mark that a key was deleted at a revision.
+    pub(crate) fn tombstone(key: &[u8], revision: Revision) -> Self {
+        let stamp = Stamp { mod_revision: revision.get(), ..Stamp::default() };
+        Self::assemble(key, &[], stamp)
+    }
+
+    /// Whether this marks a deletion.
+    pub(crate) fn is_tombstone(&self) -> bool {
+        self.version() == 0
+    }
+
+    /// A copy of key and numbers, with an empty value.
+    pub(crate) fn without_value(&self) -> Self {
+        let stamp = Stamp {
+            create_revision: self.number(CREATE_REVISION),
+            mod_revision: self.number(MOD_REVISION),
+            version: self.number(VERSION),
+            lease: self.number(LEASE),
+        };
+        Self::assemble(self.key(), &[], stamp)
+    }
+
+    /// Bytes that the version occupies.
+    pub(crate) fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    fn key_length(&self) -> usize {
+        let [a, b, c, d, ..] = *self.0 else { return 0 };
+        u32::from_le_bytes([a, b, c, d]) as usize
+    }
+
+    fn number(&self, from_end: usize) -> i64 {
+        let start = self.0.len() - from_end;
+        self.0[start..].first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes))
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        &self.0[PREFIX..PREFIX + self.key_length()]
+    }
+
+    /// The value; empty in a deletion and where only keys were asked for.
+    #[must_use]
+    pub fn value(&self) -> &[u8] {
+        &self.0[PREFIX + self.key_length()..self.0.len() - NUMBERS]
+    }
+
+    /// Revision of the first put since the key was absent; zero in a deletion.
+    #[must_use]
+    pub fn create_revision(&self) -> Revision {
+        Revision(self.number(CREATE_REVISION))
+    }
+
+    /// Revision of this version.
+    #[must_use]
+    pub fn mod_revision(&self) -> Revision {
+        Revision(self.number(MOD_REVISION))
+    }
+
+    /// How many puts since the key was absent; zero in a deletion.
+    #[must_use]
+    pub fn version(&self) -> i64 {
+        self.number(VERSION)
+    }
+
+    /// Lease that the key is attached to.
+    #[must_use]
+    pub fn lease(&self) -> LeaseId {
+        LeaseId(self.number(LEASE))
+    }
+}
+
+impl fmt::Debug for KeyValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}={} (create {}, mod {}, version {}, lease {})",
+            self.key().escape_ascii(),
+            self.value().escape_ascii(),
+            self.create_revision(),
+            self.mod_revision(),
+            self.version(),
+            self.lease()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAMP: Stamp = Stamp { create_revision: 2, mod_revision: 5, version: 3, lease: -7 };
+
+    #[test]
+    fn a_version_gives_back_what_was_put_in() {
+        let kv = KeyValue::assemble(b"key", b"value", STAMP);
+        assert_eq!((kv.key(), kv.value()), (&b"key"[..], &b"value"[..]));
+        assert_eq!((kv.create_revision(), kv.mod_revision()), (Revision(2), Revision(5)));
+        assert_eq!((kv.version(), kv.lease()), (3, LeaseId(-7)));
+        assert_eq!(kv.size(), KeyValue::OVERHEAD + 8, "the allocation has no slack");
+    }
+
+    #[test]
+    fn stamping_a_shared_version_leaves_the_other_holder_alone() {
+        let kv = KeyValue::assemble(b"key", b"value", STAMP);
+        let stamped = kv.clone().stamped(Stamp { version: 9, ..STAMP });
+        assert_eq!((kv.version(), stamped.version()), (3, 9));
+        assert_eq!(stamped.value(), b"value");
+    }
+
+    #[test]
+    fn encoded_bytes_are_read_only_when_the_lengths_fit() {
+        let kv = KeyValue::assemble(b"key", b"v", STAMP);
+        assert_eq!(KeyValue::from_encoded(kv.encoded()).as_ref(), Some(&kv));
+        for cut in 0..kv.size() {
+            let read = KeyValue::from_encoded(&kv.encoded()[..cut]);
+            // Cut by one byte it is still a version: of the same key with an empty value.
+            assert_eq!(read.is_some(), cut == kv.size() - 1, "cut to {cut} bytes");
+        }
+        let mut long_key = kv.encoded().to_vec();
+        long_key[0] = 5;
+        assert_eq!(KeyValue::from_encoded(&long_key), None, "the key would reach the numbers");
+    }
+
+    #[test]
+    fn a_version_without_value_keeps_key_and_numbers() {
+        let bare = KeyValue::assemble(b"key", b"value", STAMP).without_value();
+        assert_eq!(bare, KeyValue::assemble(b"key", b"", STAMP));
+    }
+}
