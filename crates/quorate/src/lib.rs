@@ -1,7 +1,9 @@
 //! Consensus for people who build things.
 pub mod codec;
+pub mod error;
 pub mod founding;
 pub mod machine;
+pub mod replica;
 pub mod roster;
 pub mod wire;
 

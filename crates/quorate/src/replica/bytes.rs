@@ -1,0 +1,307 @@
+//! Where the core's effects meet the bytes: what is written, sent, executed and read back.
+
+use super::*;
+use crate::replica::tail::matches;
+
+impl Replica {
+    /// Gives the core one input, and does what it asks for. `incoming` holds the entries of the
+    /// message that the input is, where it is one.
+    pub(super) fn step(
+        &mut self,
+        now: Instant,
+        input: Input,
+        incoming: &[Entries],
+        out: &mut Vec<ReplicaEffect>,
+    ) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.raft.handle(now, input, &mut effects);
+        let mut absorbed = false;
+        for effect in effects.drain(..) {
+            if let Effect::Truncated { from } = effect {
+                self.truncate(from, out);
+                continue;
+            }
+            if !absorbed {
+                self.absorb(incoming);
+                absorbed = true;
+            }
+            self.perform(now, effect, out);
+        }
+        if !absorbed {
+            self.absorb(incoming);
+        }
+        self.effects = effects;
+        if self.raft.halted().is_none() {
+            assert_eq!(self.tail.last(), self.raft.last(), "the tail ends where the log ends");
+        }
+    }
+
+    fn perform(&mut self, now: Instant, effect: Effect, out: &mut Vec<ReplicaEffect>) {
+        match effect {
+            Effect::Persist(persist) => self.persist(persist, out),
+            Effect::Send(send) => self.send(now, send, out),
+            Effect::Truncated { .. } => unreachable!("a cut comes before everything else"),
+            Effect::Opened(id) => {
+                self.term_began = (now, self.tail.log_time_ms());
+                let envelope = EntryEnvelope::of(EntryKind::Opening, self.log_time_ms(now));
+                self.tail.push(id, &envelope, &[]);
+            }
+            Effect::Apply { last, .. } => {
+                self.feed.extend(last);
+                self.pump(out);
+            }
+            Effect::ReadReady { id, index } => out.push(ReplicaEffect::ReadReady { id, index }),
+            Effect::ReadFailed(id) => out.push(ReplicaEffect::ReadFailed(id)),
+            Effect::Leadership { role, term, leader } => {
+                out.push(ReplicaEffect::Leadership { role, term, leader });
+            }
+            Effect::NeedsSnapshot(_) => self.counters.needs_snapshot += 1,
+            Effect::ProposalRefused(_) => {}
+            Effect::Dropped(reason) => self.counters.dropped(reason),
+            Effect::Halt(reason) => self.halt(ReplicaHalt::Raft(reason), out),
+        }
+    }
+
+    /// The log's time at this instant of this node's term as leader.
+    pub(super) fn log_time_ms(&self, now: Instant) -> u64 {
+        let (began, base) = self.term_began;
+        let passed = u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX);
+        base.saturating_add(passed)
+    }
+
+    fn halt(&mut self, reason: ReplicaHalt, out: &mut Vec<ReplicaEffect>) {
+        self.halted = true;
+        out.push(ReplicaEffect::Halt(reason));
+    }
+
+    /// Takes over what the core accepted of a message: what is beyond the tail.
+    fn absorb(&mut self, incoming: &[Entries]) {
+        let last = self.raft.last();
+        for slice in incoming {
+            let first = self.tail.last().index.next();
+            let part = slice.starting_at(first).and_then(|rest| rest.up_to(last.index));
+            let Some(part) = part else { continue };
+            let raft = &self.raft;
+            debug_assert!(
+                matches(std::slice::from_ref(&part), part.first(), part.last(), |index| {
+                    raft.term_at(index)
+                }),
+                "what the core accepted is what came"
+            );
+            let has_membership = slice.runs().iter().any(|r| r.kind == EntryKind::Membership);
+            if has_membership {
+                self.rosters.extend(heads::rosters(&part));
+            }
+            self.tail.extend(part);
+        }
+    }
+
+    fn truncate(&mut self, from: Index, out: &mut Vec<ReplicaEffect>) {
+        let before = from.previous();
+        let term = self.raft.term_at(before).expect("what lies before a cut is in the log");
+        self.tail.truncate(from, EntryId::new(before, term));
+        self.persisted = self.persisted.min(before);
+        for (_, last) in &mut self.writes {
+            *last = (*last).min(before);
+        }
+        let known = self.rosters.len();
+        self.rosters.retain(|(index, _)| *index < from);
+        if self.rosters.len() < known {
+            out.push(ReplicaEffect::Roster(self.roster()));
+        }
+        let mut lost = Vec::new();
+        self.proposals.truncated(from, &mut lost);
+        self.end_lost(&lost, out);
+    }
+
+    fn persist(&mut self, persist: Persist, out: &mut Vec<ReplicaEffect>) {
+        let Persist { token, hard_state, truncate_from, append, commit } = persist;
+        let entries = append.map_or_else(Vec::new, |(first, last)| {
+            self.proposals.flushed(last);
+            self.tail.range(first, last).expect("the tail holds what is not durable")
+        });
+        self.writes.push_back((token, self.tail.last().index));
+        out.push(ReplicaEffect::Persist(Write {
+            token,
+            hard_state,
+            truncate_from,
+            entries,
+            commit,
+        }));
+    }
+
+    /// Attaches the entries that a message names, and lets it out when it may leave.
+    fn send(&mut self, now: Instant, send: Send, out: &mut Vec<ReplicaEffect>) {
+        let Send { envelope, after } = send;
+        let payload = match &envelope.message {
+            Message::Append(append) if !append.runs.is_empty() => {
+                let (first, last) = (append.prev.index.next(), append.end());
+                let held = first.max(self.tail.first());
+                let rest = self.tail.range(held, last).unwrap_or_default();
+                let bytes = append.runs.iter().map(|run| run.bytes).sum::<u64>();
+                if held == first {
+                    self.proposals.flushed(last);
+                    if !is_promised(&rest, &envelope) {
+                        self.counters.attach_mismatches += 1;
+                        let (to, request) = (envelope.to, envelope.request);
+                        self.undelivered.push(Dropped { to, request });
+                        return;
+                    }
+                    Payload::Ready(rest)
+                } else {
+                    let before = last.min(held.previous());
+                    let ticket = self.read_log(Reading::Append, first, before, usize::MAX, out);
+                    Payload::Reading {
+                        ticket,
+                        rest,
+                        bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+                    }
+                }
+            }
+            _ => Payload::Ready(Vec::new()),
+        };
+        let mut released = std::mem::take(&mut self.released);
+        let slot = Slot { envelope, after, payload };
+        self.outbox.push(now, slot, &mut released, &mut self.undelivered);
+        send_released(&mut released, out);
+        self.released = released;
+    }
+
+    fn read_log(
+        &mut self,
+        reading: Reading,
+        first: Index,
+        last: Index,
+        max_bytes: usize,
+        out: &mut Vec<ReplicaEffect>,
+    ) -> Ticket {
+        let ticket = Ticket(self.last_ticket.0 + 1);
+        self.last_ticket = ticket;
+        self.reads.insert(ticket, reading);
+        self.counters.read_backs += 1;
+        out.push(ReplicaEffect::ReadLog { ticket, first, last, max_bytes });
+        ticket
+    }
+
+    pub(super) fn handle_log_read(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        outcome: Result<Vec<Entries>, ReadFault>,
+        out: &mut Vec<ReplicaEffect>,
+    ) {
+        match self.reads.remove(&ticket) {
+            Some(Reading::Feed) => self.feed_read(ticket, outcome, out),
+            Some(Reading::Append) => self.append_read(now, ticket, outcome, out),
+            None => {}
+        }
+    }
+
+    /// Entries for the state machine were read back: they are committed, so that they must be
+    /// there, and must be the ones.
+    fn feed_read(
+        &mut self,
+        ticket: Ticket,
+        outcome: Result<Vec<Entries>, ReadFault>,
+        out: &mut Vec<ReplicaEffect>,
+    ) {
+        let Some((first, last)) = self.feed.read_done(ticket) else { return };
+        let fault = match outcome {
+            Ok(slices) => {
+                let end = slices.last().map_or(first.previous(), Entries::last);
+                let raft = &self.raft;
+                let known = matches(&slices, first, end, |index| raft.term_at(index));
+                if known && end >= first && end <= last {
+                    for slice in slices {
+                        self.hand_out(slice, out);
+                    }
+                    return self.pump(out);
+                }
+                "the log holds other entries than were committed".to_owned()
+            }
+            Err(ReadFault::Gone) => "the log does not hold them any more".to_owned(),
+            Err(ReadFault::Failed(reason)) => reason,
+        };
+        self.halt(ReplicaHalt::ReadBack { first, last, reason: fault }, out);
+    }
+
+    /// Entries for a peer were read back. Meanwhile they may have been rewritten: then the append
+    /// is dropped, and the core told.
+    fn append_read(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        outcome: Result<Vec<Entries>, ReadFault>,
+        out: &mut Vec<ReplicaEffect>,
+    ) {
+        let entries = match outcome {
+            Ok(entries) => Some(entries),
+            Err(ReadFault::Gone) => None,
+            Err(ReadFault::Failed(reason)) => {
+                let range =
+                    self.outbox.reading(ticket).and_then(|envelope| match &envelope.message {
+                        Message::Append(append) => Some((append.prev.index.next(), append.end())),
+                        _ => None,
+                    });
+                let (first, last) = range.unwrap_or_default();
+                return self.halt(ReplicaHalt::ReadBack { first, last, reason }, out);
+            }
+        };
+        let mut released = std::mem::take(&mut self.released);
+        let mismatches = self.outbox.fulfil(ticket, entries, &mut released, &mut self.undelivered);
+        self.counters.attach_mismatches += mismatches;
+        send_released(&mut released, out);
+        self.released = released;
+        for Dropped { to, request } in std::mem::take(&mut self.undelivered) {
+            self.counters.sends_dropped += 1;
+            self.step(now, Input::SendDropped { to, request }, &[], out);
+        }
+    }
+
+    /// Hands committed entries to the state machine, as many as it has room for.
+    pub(super) fn pump(&mut self, out: &mut Vec<ReplicaEffect>) {
+        while let Want::Entries { first, last, max_bytes } = self.feed.want() {
+            let held = self.tail.first();
+            if first < held {
+                let last = last.min(held.previous());
+                let ticket = self.read_log(Reading::Feed, first, last, max_bytes, out);
+                self.feed.read(ticket, first, last);
+                return;
+            }
+            let slices = self.tail.range(first, last).expect("the tail reaches to the log's end");
+            let mut room = max_bytes;
+            for slice in slices {
+                let fitting = slice.within(room);
+                let (all, bytes) = (fitting.last() == slice.last(), fitting.bytes().len());
+                self.hand_out(fitting, out);
+                if !all || bytes >= room {
+                    break;
+                }
+                room -= bytes;
+            }
+        }
+    }
+
+    fn hand_out(&mut self, entries: Entries, out: &mut Vec<ReplicaEffect>) {
+        self.feed.handed(&entries);
+        let (mut answers, mut lost) = (Vec::new(), Vec::new());
+        let term_of = |index| entries.block().term(index);
+        self.proposals.applied(entries.last(), term_of, &mut answers, &mut lost);
+        self.end_lost(&lost, out);
+        out.push(ReplicaEffect::Apply { entries, answers });
+    }
+}
+
+/// Whether the entries are those whose index and term the append names, every one of them.
+pub(super) fn is_promised(entries: &[Entries], envelope: &Envelope) -> bool {
+    let Message::Append(append) = &envelope.message else { return entries.is_empty() };
+    let mut runs = append.runs.iter();
+    let mut run: Option<&Run> = runs.next();
+    let term_of = |index: Index| {
+        while run.is_some_and(|run| run.last() < index) {
+            run = runs.next();
+        }
+        run.filter(|run| run.first <= index).map(|run| run.term)
+    };
+    matches(entries, append.prev.index.next(), append.end(), term_of)
+}

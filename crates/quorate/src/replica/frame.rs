@@ -1,0 +1,72 @@
+//! What one node sends another: the protocol's messages with their entries, and forwarded calls.
+
+use std::sync::Arc;
+
+use quorate_core::{BootCounter, Envelope, NodeId};
+use quorate_log::Entries;
+
+use super::RefusalCode;
+
+/// Number of a forwarded call, unique over all boots of the node that forwards it and ascending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ForwardNumber(pub u64);
+
+/// One message between replicas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// A message of the protocol. The entries are those of an append, in order and without a gap;
+    /// the runs of an append that was received are made from them, whatever it said.
+    Raft {
+        /// The message.
+        envelope: Envelope,
+        /// Its entries; empty for whatever is no append.
+        entries: Vec<Entries>,
+    },
+    /// A call that another node took and the leader shall propose.
+    Forward(Forward),
+    /// Answers [`Frame::Forward`].
+    ForwardReply(ForwardReply),
+}
+
+/// A call for the leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// The boot of the receiver that this is for; in any other it is stale.
+    pub to_boot: BootCounter,
+    /// The sender's number of the call. Numbers ascend, so that one that was seen is a duplicate.
+    pub number: ForwardNumber,
+    /// The encoded command.
+    pub command: Arc<Vec<u8>>,
+}
+
+/// The leader's answer to a forwarded call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardReply {
+    /// The number of the call.
+    pub number: ForwardNumber,
+    /// How it ended.
+    pub outcome: ForwardOutcome,
+}
+
+/// How a forwarded call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForwardOutcome {
+    /// It was applied; the encoded reply.
+    Applied(Vec<u8>),
+    /// It was certainly not appended.
+    Refused(RefusalCode),
+    /// It was appended, and may be committed or not.
+    Unknown,
+}
+
+impl Frame {
+    /// Whom the protocol's message names as its receiver; nothing for forwarded calls, whose
+    /// receiver is the other end of the connection.
+    #[must_use]
+    pub const fn addressee(&self) -> Option<NodeId> {
+        match self {
+            Self::Raft { envelope, .. } => Some(envelope.to),
+            Self::Forward(_) | Self::ForwardReply(_) => None,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What a replica is told and what it asks for: the whole boundary to its shell, as data.
+
+use std::sync::Arc;
+
+use quorate_core::{
+    BootCounter, HaltReason, Index, NodeId, PersistToken, ReadId, RequestId, RoleName, Term,
+};
+use quorate_log::{Entries, Write};
+
+use super::frame::{ForwardNumber, Frame};
+use crate::roster::Roster;
+
+/// Names a call of this node's own clients. The shell chooses it and uses it once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+/// Names a request to read entries back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// Who waits for the reply to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A client of this node.
+    Local(CallId),
+    /// Another node, which forwarded the call.
+    Remote {
+        /// That node.
+        peer: NodeId,
+        /// Its number of the call.
+        number: ForwardNumber,
+    },
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum ReplicaInput {
+    /// A frame arrived from a node whose handshake was accepted.
+    Frame {
+        /// The node at the other end.
+        from: NodeId,
+        /// What came.
+        frame: Frame,
+    },
+    /// A client of this node calls.
+    Call {
+        /// The shell's name for it.
+        call: CallId,
+        /// The encoded command.
+        command: Vec<u8>,
+    },
+    /// A batch of linearizable reads came; the shell chose the id and uses it once.
+    Read(ReadId),
+    /// Every write up to this token is durable.
+    Persisted(PersistToken),
+    /// The state machine has executed everything up to this index.
+    Applied(Index),
+    /// A forwarded call was executed; how it ended.
+    Answered {
+        /// The node that forwarded it.
+        peer: NodeId,
+        /// Its number.
+        number: ForwardNumber,
+        /// The encoded reply.
+        reply: Vec<u8>,
+    },
+    /// Answers [`ReplicaEffect::ReadLog`].
+    LogRead {
+        /// The request.
+        ticket: Ticket,
+        /// The entries from its first index on, as many as its limit allowed; or why not.
+        outcome: Result<Vec<Entries>, ReadFault>,
+    },
+    /// A handshake with this peer succeeded in this boot of the peer.
+    PeerConnected {
+        /// The peer.
+        peer: NodeId,
+        /// Its boot counter.
+        boot: BootCounter,
+    },
+    /// The connection to this peer is gone.
+    PeerClosed(NodeId),
+    /// A protocol message could not leave, because the queue to its receiver was full.
+    SendDropped {
+        /// Whom it was for.
+        to: NodeId,
+        /// Its number.
+        request: RequestId,
+    },
+    /// A forwarded call certainly did not leave, because the queue was full or the peer was gone.
+    ForwardDropped(ForwardNumber),
+    /// The deadline has come, or may have.
+    Timer,
+    /// The wake-up ends: what came in it becomes one write and one append per peer.
+    Flush,
+}
+
+/// Why entries could not be read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadFault {
+    /// They are not in the log any more.
+    Gone,
+    /// They are, but cannot be read; the reason in words, with the file.
+    Failed(String),
+}
+
+/// One thing to do.
+#[derive(Clone, Debug)]
+pub enum ReplicaEffect {
+    /// Make this durable, then answer with [`ReplicaInput::Persisted`].
+    Persist(Write),
+    /// Send this.
+    Send {
+        /// To whom.
+        to: NodeId,
+        /// What.
+        frame: Frame,
+    },
+    /// Execute these entries, then answer with [`ReplicaInput::Applied`].
+    Apply {
+        /// The entries, in order; they follow those of the effect before.
+        entries: Entries,
+        /// Who waits for the reply to which of them, ascending.
+        answers: Vec<(Index, Origin)>,
+    },
+    /// Read entries back from the log, the first one at least, then answer with
+    /// [`ReplicaInput::LogRead`].
+    ReadLog {
+        /// Names the request.
+        ticket: Ticket,
+        /// First entry.
+        first: Index,
+        /// Last entry.
+        last: Index,
+        /// Bytes after which no further entry is wanted.
+        max_bytes: usize,
+    },
+    /// A call ended otherwise than by being applied here.
+    CallEnded {
+        /// The call.
+        call: CallId,
+        /// How it ended.
+        outcome: CallOutcome,
+    },
+    /// The reads of this batch may be answered once `index` is applied.
+    ReadReady {
+        /// The batch.
+        id: ReadId,
+        /// Its read index.
+        index: Index,
+    },
+    /// The reads of this batch found no leader in time; they had no effect.
+    ReadFailed(ReadId),
+    /// Role, term or known leader changed.
+    Leadership {
+        /// The role now held.
+        role: RoleName,
+        /// The term now in force.
+        term: Term,
+        /// The leader of the term, where known.
+        leader: Option<NodeId>,
+    },
+    /// The roster in force changed.
+    Roster(Arc<Roster>),
+    /// The node must stop and say so; nothing comes after this.
+    Halt(ReplicaHalt),
+}
+
+/// How a call ended otherwise than by being applied here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// It was applied on the leader; the encoded reply.
+    Applied(Vec<u8>),
+    /// It was certainly not appended anywhere.
+    Refused(RefusalCode),
+    /// It may have been appended.
+    Unknown(UnknownCode),
+}
+
+/// Why a call was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum RefusalCode {
+    /// No leader that could be reached appeared in time.
+    NoLeader = 1,
+    /// The node that was thought to lead does not. Never reaches a client: the call waits for the
+    /// next leader.
+    NotLeader = 2,
+    /// Too much waits already.
+    Overloaded = 3,
+    /// The leader changed before the command left the node that took it.
+    LeaderChanged = 4,
+    /// The command exceeds what one entry may hold.
+    TooLarge = 5,
+    /// The node is stopping.
+    Stopping = 6,
+}
+
+impl RefusalCode {
+    /// The code with this number on the wire, if this version knows it.
+    #[must_use]
+    pub const fn from_u8(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::NoLeader),
+            2 => Some(Self::NotLeader),
+            3 => Some(Self::Overloaded),
+            4 => Some(Self::LeaderChanged),
+            5 => Some(Self::TooLarge),
+            6 => Some(Self::Stopping),
+            _ => None,
+        }
+    }
+}
+
+/// Why nobody can say how a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownCode {
+    /// The connection to the leader was lost, or the leader could not say.
+    ConnectionLost,
+    /// Another entry took the command's place here, after it had been sent.
+    LeaderChanged,
+    /// No answer came in time.
+    TimedOut,
+    /// The node stops.
+    Stopping,
+}
+
+/// Why a replica stops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplicaHalt {
+    /// Evidence of lost durability or of two leaders.
+    Raft(HaltReason),
+    /// Entries that are durable here could not be read back.
+    ReadBack {
+        /// First entry.
+        first: Index,
+        /// Last entry.
+        last: Index,
+        /// Why, in words.
+        reason: String,
+    },
+}

@@ -1,0 +1,403 @@
+//! The pure composition of one node: the protocol, the bytes of its entries, and who waits for what.
+//!
+//! [`Replica::handle`] takes one input and appends what it asks for to a vector of effects. It does
+//! no I/O, reads no clock and draws no random number, so that a simulator runs the very code that
+//! serves clients.
+//!
+//! Each concern has its file: `tail` holds recent entries, `outbox` holds messages back until what
+//! they rest on is durable, `proposals` knows who waits for which entry, `calls` those that are not
+//! in this log, `feed` hands committed entries to the state machine.
+//!
+//! Invariants:
+//! - After every step the tail ends where the protocol's log ends.
+//! - Bytes are attached to an append, to a write or to an apply only when the index and term of
+//!   every entry are those that the protocol named.
+//! - A call is proposed at most once by this node, and is answered as applied only by the very
+//!   entry that carries it.
+
+mod calls;
+mod feed;
+pub mod frame;
+pub mod heads;
+mod io;
+mod outbox;
+mod proposals;
+mod tail;
+mod view;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_core::{
+    BootCounter, Config, Effect, EntryId, EntryKind, Envelope, HardState, Index, Input, Instant,
+    Message, NodeId, Persist, PersistToken, ProposeError, Raft, Run, Send, Start, StartError, Term,
+};
+use quorate_log::{Entries, Envelope as EntryEnvelope, RECORD_HEADER_BYTES, Write};
+
+pub use self::frame::{Forward, ForwardNumber, ForwardOutcome, ForwardReply, Frame};
+pub use self::heads::{HeadsError, heads};
+pub use self::io::{
+    CallId, CallOutcome, Origin, ReadFault, RefusalCode, ReplicaEffect, ReplicaHalt, ReplicaInput,
+    Ticket, UnknownCode,
+};
+pub use self::view::{ReplicaCounters, ReplicaStatus};
+
+use self::calls::{Calls, Held};
+use self::feed::{Feed, Want};
+use self::outbox::{Dropped, Outbox, Payload, Released, Slot};
+use self::proposals::{Lost, Proposals};
+use self::tail::Tail;
+use crate::roster::Roster;
+
+/// Limits and times of a replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaConfig {
+    /// Settings of the protocol.
+    pub raft: Config,
+    /// Bytes of recent entries kept in memory; what is not durable yet comes on top.
+    pub tail_bytes: usize,
+    /// Bytes of messages held back per peer.
+    pub outbox_bytes: usize,
+    /// Bytes of entries handed to the state machine and not executed yet.
+    pub apply_bytes: usize,
+    /// Bytes of calls that wait for a leader or for its answer.
+    pub call_bytes: usize,
+    /// Bytes of one encoded command.
+    pub max_command_bytes: usize,
+    /// Committed entries that may wait for the state machine before calls are refused.
+    pub max_apply_backlog: u64,
+    /// How long a call waits for a leader before it is refused.
+    pub leader_wait: Duration,
+    /// How long a forwarded call waits for the leader's answer before it is unknown.
+    pub answer_wait: Duration,
+}
+
+impl Default for ReplicaConfig {
+    fn default() -> Self {
+        Self {
+            raft: Config::default(),
+            tail_bytes: 32 << 20,
+            outbox_bytes: 16 << 20,
+            apply_bytes: 16 << 20,
+            call_bytes: 64 << 20,
+            max_command_bytes: 16 << 20,
+            max_apply_backlog: 1 << 20,
+            leader_wait: Duration::from_secs(3),
+            answer_wait: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Everything a replica begins with, all of it durable.
+#[derive(Clone, Debug)]
+pub struct ReplicaStart {
+    /// This node.
+    pub id: NodeId,
+    /// Its boot counter.
+    pub boot: BootCounter,
+    /// Settings.
+    pub config: ReplicaConfig,
+    /// Seed of the election timeouts.
+    pub seed: u64,
+    /// The present instant.
+    pub now: Instant,
+    /// Term and vote.
+    pub hard_state: HardState,
+    /// The entry before the first of the log.
+    pub base: EntryId,
+    /// The roster at the base: that of the founding record, or of the snapshot.
+    pub roster: Arc<Roster>,
+    /// Heads of every entry above the base; membership runs without their content.
+    pub runs: Vec<Run>,
+    /// Payload of every membership entry above the base, in order.
+    pub memberships: Vec<(Index, Vec<u8>)>,
+    /// A commit index known to hold.
+    pub commit: Index,
+    /// Log time of the last entry, in milliseconds; zero for an empty log.
+    pub log_time_ms: u64,
+}
+
+/// Why a replica cannot start from what its data directory says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplicaStartError {
+    /// The log contradicts itself or the hard state.
+    #[error(transparent)]
+    Raft(#[from] StartError),
+    /// A membership entry cannot be read.
+    #[error(transparent)]
+    Membership(#[from] HeadsError),
+}
+
+/// Why entries are being read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// For the state machine.
+    Feed,
+    /// For an append that waits in the outbox.
+    Append,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Replica {
+    id: NodeId,
+    boot: BootCounter,
+    config: ReplicaConfig,
+    raft: Raft,
+    tail: Tail,
+    outbox: Outbox,
+    proposals: Proposals,
+    calls: Calls,
+    feed: Feed,
+    /// Peers whose connection stands, with the boot that its handshake named.
+    connected: BTreeMap<NodeId, BootCounter>,
+    /// The roster at the base, and that of each membership entry above it.
+    rosters: Vec<(Index, Arc<Roster>)>,
+    /// Writes under way: token, and index of the last entry that is durable with it.
+    writes: VecDeque<(PersistToken, Index)>,
+    /// Entries up to here are durable.
+    persisted: Index,
+    /// Reads of the log under way.
+    reads: BTreeMap<Ticket, Reading>,
+    last_ticket: Ticket,
+    /// When this node's term as leader began, with the log time at that instant.
+    term_began: (Instant, u64),
+    /// Who answered in which term that it does not lead, and until when it is not asked again.
+    shunned: Option<(NodeId, Term, Instant)>,
+    /// Appends that were dropped in this step; the core is told at its end.
+    undelivered: Vec<Dropped>,
+    /// The core's effects; kept for its memory.
+    effects: Vec<Effect>,
+    released: Vec<Released>,
+    counters: ReplicaCounters,
+    halted: bool,
+}
+
+impl Replica {
+    /// Begins as a follower.
+    ///
+    /// # Errors
+    ///
+    /// When the log contradicts itself or the hard state, or holds a membership that cannot be
+    /// read.
+    pub fn new(start: ReplicaStart) -> Result<Self, ReplicaStartError> {
+        let ReplicaStart { id, boot, config, base, .. } = start;
+        let mut rosters = vec![(base.index, start.roster)];
+        for (index, payload) in &start.memberships {
+            rosters.push((*index, Arc::new(heads::decode(*index, payload)?)));
+        }
+        let mut runs = start.runs;
+        for run in runs.iter_mut().filter(|run| run.kind == EntryKind::Membership) {
+            let roster = rosters.iter().find(|(index, _)| *index == run.first);
+            run.membership = roster.map(|(_, roster)| Arc::new(roster.membership()));
+        }
+        let raft = Raft::new(Start {
+            id,
+            boot,
+            config: config.raft.clone(),
+            seed: start.seed,
+            now: start.now,
+            hard_state: start.hard_state,
+            base,
+            membership: rosters[0].1.membership(),
+            runs,
+            commit: start.commit,
+        })?;
+        let last = raft.last();
+        Ok(Self {
+            id,
+            boot,
+            tail: Tail::new(config.tail_bytes, last, start.log_time_ms),
+            outbox: Outbox::new(config.outbox_bytes, config.raft.heartbeat()),
+            proposals: Proposals::default(),
+            calls: Calls::new(boot, config.call_bytes, config.answer_wait),
+            feed: Feed::new(base.index, config.apply_bytes),
+            config,
+            raft,
+            connected: BTreeMap::new(),
+            rosters,
+            writes: VecDeque::new(),
+            persisted: last.index,
+            reads: BTreeMap::new(),
+            last_ticket: Ticket(0),
+            term_began: (start.now, start.log_time_ms),
+            shunned: None,
+            undelivered: Vec::new(),
+            effects: Vec::new(),
+            released: Vec::new(),
+            counters: ReplicaCounters::default(),
+            halted: false,
+        })
+    }
+
+    /// Takes one input and appends what it asks for to `out`. After a halt it does nothing.
+    ///
+    /// The shell ends each wake-up with [`ReplicaInput::Flush`].
+    pub fn handle(&mut self, now: Instant, input: ReplicaInput, out: &mut Vec<ReplicaEffect>) {
+        if self.halted {
+            return;
+        }
+        match input {
+            ReplicaInput::Frame { from, frame } => self.handle_frame(now, from, frame, out),
+            ReplicaInput::Call { call, command } => self.handle_call(now, call, command, out),
+            ReplicaInput::Read(id) => self.step(now, Input::Read(id), &[], out),
+            ReplicaInput::Persisted(token) => self.handle_persisted(now, token, out),
+            ReplicaInput::Applied(index) => {
+                self.feed.applied(index);
+                self.step(now, Input::Applied(index), &[], out);
+                self.pump(out);
+            }
+            ReplicaInput::Answered { peer, number, reply } => {
+                reply_to(peer, number, ForwardOutcome::Applied(reply), out);
+            }
+            ReplicaInput::LogRead { ticket, outcome } => {
+                self.handle_log_read(now, ticket, outcome, out);
+            }
+            ReplicaInput::PeerConnected { peer, boot } => {
+                self.connected.insert(peer, boot);
+                self.step(now, Input::PeerConnected { peer, boot }, &[], out);
+                self.route_waiting(now, out);
+            }
+            ReplicaInput::PeerClosed(peer) => {
+                self.connected.remove(&peer);
+                for call in self.calls.lost(peer) {
+                    end(call, CallOutcome::Unknown(UnknownCode::ConnectionLost), out);
+                }
+                self.step(now, Input::PeerClosed(peer), &[], out);
+            }
+            ReplicaInput::SendDropped { to, request } => {
+                self.counters.sends_dropped += 1;
+                self.step(now, Input::SendDropped { to, request }, &[], out);
+            }
+            ReplicaInput::ForwardDropped(number) => {
+                if let Some(held) = self.calls.take_forwarded(number) {
+                    end(held.call, CallOutcome::Refused(RefusalCode::Overloaded), out);
+                }
+            }
+            ReplicaInput::Timer => self.handle_timer(now, out),
+            ReplicaInput::Flush => self.handle_flush(now, out),
+        }
+    }
+
+    /// When [`ReplicaInput::Timer`] is due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.halted {
+            return None;
+        }
+        let again = self.shunned.filter(|_| self.calls.waiting() > 0).map(|(.., until)| until);
+        let deadlines = [self.raft.next_deadline(), self.calls.next_deadline(), again];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Ends every call that is not with the state machine, because the node stops.
+    pub fn stop(&mut self, out: &mut Vec<ReplicaEffect>) {
+        self.halted = true;
+        for held in self.calls.take_waiting() {
+            end(held.call, CallOutcome::Refused(RefusalCode::Stopping), out);
+        }
+        let peers: Vec<NodeId> = self.connected.keys().copied().collect();
+        for call in peers.into_iter().flat_map(|peer| self.calls.lost(peer)) {
+            end(call, CallOutcome::Unknown(UnknownCode::Stopping), out);
+        }
+        for origin in self.proposals.drain() {
+            if let Origin::Local(call) = origin {
+                end(call, CallOutcome::Unknown(UnknownCode::Stopping), out);
+            }
+        }
+    }
+
+    fn handle_frame(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        frame: Frame,
+        out: &mut Vec<ReplicaEffect>,
+    ) {
+        match frame {
+            Frame::Raft { envelope, .. } if envelope.from != from => {
+                self.counters.frames_dropped += 1;
+            }
+            Frame::Raft { mut envelope, entries } => {
+                // The heads come from the bytes themselves, so that they cannot contradict them.
+                if let Message::Append(append) = &mut envelope.message {
+                    let Ok(runs) = heads(&entries) else {
+                        self.counters.frames_dropped += 1;
+                        return;
+                    };
+                    append.runs = runs;
+                }
+                self.step(now, Input::Message(envelope), &entries, out);
+            }
+            Frame::Forward(forward) => self.handle_forward(now, from, forward, out),
+            Frame::ForwardReply(reply) => self.handle_forward_reply(now, from, reply, out),
+        }
+    }
+
+    fn handle_persisted(
+        &mut self,
+        now: Instant,
+        token: PersistToken,
+        out: &mut Vec<ReplicaEffect>,
+    ) {
+        while let Some((_, last)) = self.writes.pop_front_if(|(write, _)| *write <= token) {
+            self.persisted = last;
+        }
+        let mut released = std::mem::take(&mut self.released);
+        self.outbox.persisted(token, &mut released);
+        send_released(&mut released, out);
+        self.released = released;
+        self.step(now, Input::Persisted(token), &[], out);
+        self.tail.evict(self.persisted);
+    }
+
+    fn handle_timer(&mut self, now: Instant, out: &mut Vec<ReplicaEffect>) {
+        let (waited, sent) = self.calls.expire(now);
+        for call in waited {
+            end(call, CallOutcome::Refused(RefusalCode::NoLeader), out);
+        }
+        for call in sent {
+            end(call, CallOutcome::Unknown(UnknownCode::TimedOut), out);
+        }
+        self.shunned = self.shunned.filter(|(.., until)| now < *until);
+        self.step(now, Input::Timer, &[], out);
+    }
+
+    fn handle_flush(&mut self, now: Instant, out: &mut Vec<ReplicaEffect>) {
+        self.step(now, Input::Flush, &[], out);
+        for dropped in std::mem::take(&mut self.undelivered) {
+            let Dropped { to, request } = dropped;
+            self.counters.sends_dropped += 1;
+            self.step(now, Input::SendDropped { to, request }, &[], out);
+        }
+        self.route_waiting(now, out);
+    }
+}
+
+mod bytes;
+mod routing;
+
+/// Ends a call.
+fn end(call: CallId, outcome: CallOutcome, out: &mut Vec<ReplicaEffect>) {
+    out.push(ReplicaEffect::CallEnded { call, outcome });
+}
+
+/// Answers a forwarded call.
+fn reply_to(
+    peer: NodeId,
+    number: ForwardNumber,
+    outcome: ForwardOutcome,
+    out: &mut Vec<ReplicaEffect>,
+) {
+    let frame = Frame::ForwardReply(ForwardReply { number, outcome });
+    out.push(ReplicaEffect::Send { to: peer, frame });
+}
+
+fn send_released(released: &mut Vec<Released>, out: &mut Vec<ReplicaEffect>) {
+    out.extend(released.drain(..).map(|Released { envelope, entries }| ReplicaEffect::Send {
+        to: envelope.to,
+        frame: Frame::Raft { envelope, entries },
+    }));
+}

@@ -1,0 +1,270 @@
+//! Holds messages back until they may leave: the rule that nothing rests on what is not durable.
+//!
+//! A message leaves when the write it waits for is durable and its entries are at hand. Pure code,
+//! shared by every shell.
+//!
+//! - A message that waits for a token never leaves before that token, or a later one, is reported.
+//! - Appends to one peer leave in the order in which they were made: one whose entries are being
+//!   read back holds the later ones back. Nothing else is held up by it.
+//! - A message without a token overtakes those that wait for theirs: a follower's read need not
+//!   wait for the disk. The protocol survives any order.
+//! - A read-back that takes longer than a heartbeat must not silence the leader: the next heartbeat
+//!   pushes it out, and the core is told that it was dropped.
+//! - What is held per peer is bounded in bytes; what does not fit is dropped, counted, and the core
+//!   is told at once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use quorate_core::{Envelope, Instant, Message, NodeId, PersistToken, RequestId};
+use quorate_log::Entries;
+
+use super::Ticket;
+use super::bytes::is_promised;
+
+/// What a message that carries no entries is charged with.
+const SLOT_BYTES: usize = 256;
+
+/// One message that may have to wait.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// The message.
+    pub(crate) envelope: Envelope,
+    /// The write that must be durable first.
+    pub(crate) after: Option<PersistToken>,
+    /// Its entries.
+    pub(crate) payload: Payload,
+}
+
+/// The entries of a message.
+#[derive(Debug)]
+pub(crate) enum Payload {
+    /// At hand; empty for a message that carries none.
+    Ready(Vec<Entries>),
+    /// The first of them are being read back from the log.
+    Reading {
+        /// The request.
+        ticket: Ticket,
+        /// Those at hand, which follow.
+        rest: Vec<Entries>,
+        /// Bytes of all together, as the core counts them.
+        bytes: usize,
+    },
+}
+
+/// A message that may leave.
+#[derive(Debug)]
+pub(crate) struct Released {
+    /// The message.
+    pub(crate) envelope: Envelope,
+    /// Its entries.
+    pub(crate) entries: Vec<Entries>,
+}
+
+/// An append that will not leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    /// Whom it was for.
+    pub(crate) to: NodeId,
+    /// Its number.
+    pub(crate) request: RequestId,
+}
+
+#[derive(Debug)]
+struct Held {
+    slot: Slot,
+    bytes: usize,
+    since: Instant,
+}
+
+impl Held {
+    const fn is_append(&self) -> bool {
+        matches!(self.slot.envelope.message, Message::Append(_))
+    }
+
+    fn waits_for(&self, read: Ticket) -> bool {
+        matches!(self.slot.payload, Payload::Reading { ticket, .. } if ticket == read)
+    }
+
+    fn dropped(&self) -> Option<Dropped> {
+        let envelope = &self.slot.envelope;
+        self.is_append().then_some(Dropped { to: envelope.to, request: envelope.request })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    held: VecDeque<Held>,
+    bytes: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    queues: BTreeMap<NodeId, Queue>,
+    /// Every write up to this token is durable.
+    persisted: PersistToken,
+    /// Bytes that may be held per peer.
+    limit: usize,
+    /// Time after which a heartbeat pushes a read-back out.
+    patience: Duration,
+    /// Messages that were dropped here.
+    dropped: u64,
+}
+
+impl Outbox {
+    pub(crate) const fn new(limit: usize, patience: Duration) -> Self {
+        let queues = BTreeMap::new();
+        Self { queues, persisted: PersistToken::ZERO, limit, patience, dropped: 0 }
+    }
+
+    /// Messages that were dropped here so far.
+    pub(crate) const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Messages held back.
+    pub(crate) fn len(&self) -> usize {
+        self.queues.values().map(|queue| queue.held.len()).sum()
+    }
+
+    /// Takes a message; hands it to `released` at once where nothing holds it back.
+    pub(crate) fn push(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        released: &mut Vec<Released>,
+        dropped: &mut Vec<Dropped>,
+    ) {
+        let (to, persisted) = (slot.envelope.to, self.persisted);
+        let queue = self.queues.entry(to).or_default();
+        let entries = match &slot.payload {
+            Payload::Ready(entries) => entries.iter().map(|slice| slice.bytes().len()).sum(),
+            Payload::Reading { bytes, .. } => *bytes,
+        };
+        let held = Held { slot, bytes: SLOT_BYTES + entries, since: now };
+        if is_heartbeat(&held.slot) {
+            self.dropped += queue.push_out(now, self.patience, dropped);
+        }
+        if queue.may_pass(&held, persisted) {
+            released.push(release(held));
+        } else if queue.bytes + held.bytes > self.limit && !queue.held.is_empty() {
+            self.dropped += 1;
+            dropped.extend(held.dropped());
+        } else {
+            queue.bytes += held.bytes;
+            queue.held.push_back(held);
+        }
+    }
+
+    /// Notes that every write up to `token` is durable.
+    pub(crate) fn persisted(&mut self, token: PersistToken, released: &mut Vec<Released>) {
+        self.persisted = self.persisted.max(token);
+        for queue in self.queues.values_mut() {
+            queue.drain(self.persisted, released);
+        }
+    }
+
+    /// The append that waits for a read-back, where it was not dropped meanwhile.
+    pub(crate) fn reading(&self, ticket: Ticket) -> Option<&Envelope> {
+        let mut held = self.queues.values().flat_map(|queue| &queue.held);
+        let held = held.find(|held| held.waits_for(ticket))?;
+        Some(&held.slot.envelope)
+    }
+
+    /// Gives an append the entries that were read back for it, or drops it where they are not the
+    /// ones that it names. Says how many were dropped.
+    pub(crate) fn fulfil(
+        &mut self,
+        ticket: Ticket,
+        read: Option<Vec<Entries>>,
+        released: &mut Vec<Released>,
+        dropped: &mut Vec<Dropped>,
+    ) -> u64 {
+        for queue in self.queues.values_mut() {
+            let Some(at) = queue.held.iter().position(|held| held.waits_for(ticket)) else {
+                continue;
+            };
+            let slot = &mut queue.held[at].slot;
+            let mut entries = read.unwrap_or_default();
+            if let Payload::Reading { rest, .. } = &mut slot.payload {
+                entries.append(rest);
+            }
+            let promised = is_promised(&entries, &slot.envelope);
+            slot.payload = Payload::Ready(entries);
+            if !promised {
+                self.dropped += 1;
+                dropped.extend(queue.remove(at).and_then(|held| held.dropped()));
+            }
+            queue.drain(self.persisted, released);
+            return u64::from(!promised);
+        }
+        0
+    }
+}
+
+impl Queue {
+    /// Whether a message may leave at once, before everything that is held.
+    fn may_pass(&self, held: &Held, persisted: PersistToken) -> bool {
+        let blocked = held.is_append() && self.held.iter().any(Held::is_append);
+        is_ready(&held.slot, persisted) && !blocked
+    }
+
+    /// Releases what may leave, in order.
+    fn drain(&mut self, persisted: PersistToken, released: &mut Vec<Released>) {
+        let mut appends_wait = false;
+        let mut at = 0;
+        while let Some(held) = self.held.get(at) {
+            if is_ready(&held.slot, persisted) && !(held.is_append() && appends_wait) {
+                let held = self.remove(at).expect("it was just seen there");
+                released.push(release(held));
+            } else {
+                appends_wait |= held.is_append();
+                at += 1;
+            }
+        }
+    }
+
+    /// Drops the appends that wait for a read-back longer than `patience`, and those behind them.
+    fn push_out(&mut self, now: Instant, patience: Duration, dropped: &mut Vec<Dropped>) -> u64 {
+        let slow = |held: &Held| {
+            matches!(held.slot.payload, Payload::Reading { .. })
+                && now.since(held.since) >= patience
+        };
+        let Some(first) = self.held.iter().position(slow) else { return 0 };
+        let mut count = 0;
+        let mut at = first;
+        while let Some(held) = self.held.get(at) {
+            if held.is_append() {
+                let held = self.remove(at).expect("it was just seen there");
+                dropped.extend(held.dropped());
+                count += 1;
+            } else {
+                at += 1;
+            }
+        }
+        count
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Held> {
+        let held = self.held.remove(at)?;
+        self.bytes -= held.bytes;
+        Some(held)
+    }
+}
+
+fn is_ready(slot: &Slot, persisted: PersistToken) -> bool {
+    matches!(slot.payload, Payload::Ready(_)) && slot.after.is_none_or(|token| token <= persisted)
+}
+
+fn is_heartbeat(slot: &Slot) -> bool {
+    matches!(&slot.envelope.message, Message::Append(append) if append.runs.is_empty())
+}
+
+fn release(held: Held) -> Released {
+    let entries = match held.slot.payload {
+        Payload::Ready(entries) => entries,
+        Payload::Reading { .. } => unreachable!("only what is at hand is released"),
+    };
+    Released { envelope: held.slot.envelope, entries }
+}

@@ -1,0 +1,174 @@
+//! Recent entries whose bytes this node holds, durable or not.
+//!
+//! A tail is a contiguous run of blocks, each a batch of own proposals or one decoded frame, and
+//! behind them the open block that takes own proposals until the wake-up ends. What is written to
+//! disk, sent and applied is a slice of these blocks: bytes are encoded once.
+//!
+//! - The tail ends where the log of [`quorate_core::Raft`] ends, after every step.
+//! - Only entries that are durable here leave it at its front, so that whatever is missing can be
+//!   read back.
+//! - Log time never goes back, not even over a truncation: the highest seen is kept.
+
+use std::collections::VecDeque;
+
+use quorate_core::{EntryId, Index, Term};
+use quorate_log::{BlockBuilder, Entries, Envelope};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    /// Closed blocks, contiguous.
+    blocks: VecDeque<Entries>,
+    /// Bytes of the closed blocks together.
+    bytes: usize,
+    /// Bytes above which the tail gives up durable entries.
+    limit: usize,
+    /// Own proposals since the last flush; follows the closed blocks.
+    open: BlockBuilder,
+    /// The last entry, in the open block or not; before the tail's first where it is empty.
+    last: EntryId,
+    /// The highest log time of any entry that was ever here.
+    log_time_ms: u64,
+}
+
+impl Tail {
+    /// An empty tail behind the entry `last`.
+    pub(crate) const fn new(limit: usize, last: EntryId, log_time_ms: u64) -> Self {
+        let blocks = VecDeque::new();
+        Self { blocks, bytes: 0, limit, open: BlockBuilder::new(), last, log_time_ms }
+    }
+
+    /// The last entry held, or the one before the tail.
+    pub(crate) const fn last(&self) -> EntryId {
+        self.last
+    }
+
+    /// Bytes held in closed blocks.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The highest log time seen.
+    pub(crate) const fn log_time_ms(&self) -> u64 {
+        self.log_time_ms
+    }
+
+    /// Index of the first entry held; one after the last where the tail is empty.
+    pub(crate) fn first(&self) -> Index {
+        match self.blocks.front() {
+            Some(block) => block.first(),
+            None => Index(self.last.index.0 + 1 - self.open.len() as u64),
+        }
+    }
+
+    /// Appends an own entry to the open block.
+    pub(crate) fn push(&mut self, id: EntryId, envelope: &Envelope, payload: &[u8]) {
+        assert_eq!(id.index, self.last.index.next(), "own entries follow the tail");
+        self.log_time_ms = self.log_time_ms.max(envelope.log_time_ms);
+        self.open.push(id.index, id.term, envelope, payload);
+        self.last = id;
+    }
+
+    /// Appends entries that another node made.
+    pub(crate) fn extend(&mut self, entries: Entries) {
+        assert_eq!(entries.first(), self.last.index.next(), "accepted entries follow the tail");
+        self.seal();
+        self.last = entries.last_id();
+        let newest = entries.entry(entries.last()).map(|entry| entry.envelope.log_time_ms);
+        self.log_time_ms = self.log_time_ms.max(newest.unwrap_or_default());
+        self.bytes += entries.bytes().len();
+        self.blocks.push_back(entries);
+    }
+
+    /// Closes the open block, if it holds anything.
+    pub(crate) fn seal(&mut self) {
+        if !self.open.is_empty() {
+            let entries = Entries::all(self.open.finish());
+            self.bytes += entries.bytes().len();
+            self.blocks.push_back(entries);
+        }
+    }
+
+    /// Cuts away everything from `from` on; `before` names the entry that is the last then.
+    pub(crate) fn truncate(&mut self, from: Index, before: EntryId) {
+        assert_eq!(before.index.next(), from, "the entry before the cut stays");
+        self.seal();
+        while let Some(block) = self.blocks.pop_back() {
+            if block.last() < from {
+                self.blocks.push_back(block);
+                break;
+            }
+            self.bytes -= block.bytes().len();
+            if let Some(kept) = block.up_to(from.previous()).filter(|_| block.first() < from) {
+                self.bytes += kept.bytes().len();
+                self.blocks.push_back(kept);
+                break;
+            }
+        }
+        self.last = before;
+    }
+
+    /// The entries `first..=last` as slices of blocks; nothing where the tail does not hold all.
+    pub(crate) fn range(&mut self, first: Index, last: Index) -> Option<Vec<Entries>> {
+        if first < self.first() || last > self.last.index || first > last {
+            return None;
+        }
+        if self.blocks.back().is_none_or(|block| block.last() < last) {
+            self.seal();
+        }
+        let start = self.blocks.partition_point(|block| block.last() < first);
+        let mut slices = Vec::new();
+        for block in self.blocks.range(start..) {
+            if block.first() > last {
+                break;
+            }
+            let slice = block.starting_at(first).and_then(|slice| slice.up_to(last));
+            slices.push(slice.expect("the block overlaps the range"));
+        }
+        Some(slices)
+    }
+
+    /// Term of the entry at `index`, where the tail holds it in a closed block.
+    #[cfg(test)]
+    pub(crate) fn term_at(&self, index: Index) -> Option<Term> {
+        let at = self.blocks.partition_point(|block| block.last() < index);
+        self.blocks.get(at)?.entry(index).map(|entry| entry.id.term)
+    }
+
+    /// Gives up the oldest blocks above the limit, of those that are durable.
+    pub(crate) fn evict(&mut self, persisted: Index) {
+        while self.bytes > self.limit {
+            match self.blocks.front() {
+                Some(block) if block.last() <= persisted => {
+                    self.bytes -= block.bytes().len();
+                    self.blocks.pop_front();
+                }
+                _ => break,
+            }
+        }
+    }
+}
+
+/// Whether every entry of `slices` has the term that `term_of` gives for its index, and the slices
+/// cover `first..=last` without a gap.
+pub(crate) fn matches(
+    slices: &[Entries],
+    first: Index,
+    last: Index,
+    mut term_of: impl FnMut(Index) -> Option<Term>,
+) -> bool {
+    let mut expected = first;
+    for slice in slices {
+        if slice.first() != expected {
+            return false;
+        }
+        for index in slice.first().0..=slice.last().0 {
+            let index = Index(index);
+            if slice.block().term(index) != term_of(index) {
+                return false;
+            }
+        }
+        expected = slice.last().next();
+    }
+    expected == last.next()
+}
