@@ -5,6 +5,7 @@ pub mod founding;
 pub mod machine;
 pub mod replica;
 pub mod roster;
+pub mod transport;
 pub mod wire;
 
 pub use codec::{Codec, CodecError};
