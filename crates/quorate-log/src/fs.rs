@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rustix::fs::{Advice, FlockOperation, fadvise, flock};
 
 /// One data directory.
-pub trait Fs: Send + 'static {
+pub trait Fs: std::fmt::Debug + Send + 'static {
     /// An open file of this directory.
     type File: File;
 
@@ -82,7 +82,7 @@ pub trait Fs: Send + 'static {
 }
 
 /// An open file; clones are the same open file.
-pub trait File: Clone + Send + Sync + 'static {
+pub trait File: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// Writes all bytes at an offset, the file growing as needed.
     ///
     /// # Errors

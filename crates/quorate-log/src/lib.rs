@@ -1,16 +1,31 @@
-//! A durable, segmented, checksummed Raft log with group commit, driven one file operation at a time.
+//! A durable, segmented, checksummed Raft log with group commit, driven one file operation at a
+//! time.
 #![forbid(unsafe_code)]
 
+mod batch;
+mod contents;
+mod directory;
 pub mod error;
+#[cfg(any(test, feature = "fault"))]
+pub mod fault;
 pub mod fs;
+mod hard_state;
 pub mod log;
+mod reader;
 pub mod record;
 pub mod recovery;
+mod scan;
+mod segment;
+mod small;
+mod spare;
+mod table;
+mod whiten;
 mod wire;
 
 pub use error::{Damage, DamageKind, IoFailure, LogError, OpenError, Operation, ReadError};
 pub use fs::{File, Fs, OsFs};
-pub use log::{Compact, Identity, Log, LogConfig, LogReader, Maintenance, Progress, Write};
+pub use log::{AlreadyFounded, Compact, Identity, Log, LogConfig, Maintenance, Progress, Write};
+pub use reader::LogReader;
 pub use record::{
     Block, BlockBuilder, Entries, EntryRef, Envelope, EnvelopeError, Limits, RECORD_HEADER_BYTES,
     RecordError,

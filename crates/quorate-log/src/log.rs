@@ -1,18 +1,43 @@
-//! The durable log: passive, one writer, one file operation per step.
-use std::marker::PhantomData;
+//! The durable log: passive, one writer, at most one file operation per step.
+//!
+//! The shell queues jobs and calls [`Log::step`] until it is idle; between two steps it may stop,
+//! do other work, or crash. Jobs run one after another, in the order they were queued; writes that
+//! wait together become one batch with one sync (group commit), so their tokens complete together
+//! and in order. Making the segment to come yields to every other job.
+//!
+//! Invariants:
+//!
+//! - a token is reported only when everything up to it is durable: entries, truncation, term and
+//!   vote;
+//! - term and vote are durable before entries that were queued with or after them, so that no batch
+//!   has a higher term than the hard state;
+//! - one batch is under way at a time, so every batch header proves its predecessor durable;
+//! - after the first failed operation nothing is tried again: every step answers with that error.
+
+mod plan;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_core::{BootCounter, ClusterId, EntryId, HardState, Index, NodeId, PersistToken};
 
-use crate::error::{LogError, ReadError};
+use crate::directory::{Directory, Named, SPARE};
+use crate::error::{IoFailure, LogError, ReadError};
 use crate::fs::Fs;
+use crate::hard_state::{Copy, HardStateRecord};
+use crate::reader::LogReader;
 use crate::record::Entries;
+use crate::segment::{Segment, SegmentHeader, Spot, is_sector};
+use crate::spare::Spare;
+use crate::table::Table;
 
 /// Sizes of the log's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     /// Bytes of a segment, zero-filled ahead of use.
     pub segment_bytes: u64,
-    /// Bytes that the device writes as one: 512 or 4096.
+    /// Bytes that the device writes as one: 512 or 4096. Segments keep the unit they were made
+    /// with.
     pub sector_bytes: u32,
     /// Bytes of entries after which a batch takes no further write.
     pub batch_bytes: usize,
@@ -24,27 +49,43 @@ impl Default for LogConfig {
     }
 }
 
+impl LogConfig {
+    /// Checks the sizes.
+    ///
+    /// # Panics
+    ///
+    /// When the sector size is not 512 or 4096, or a segment is smaller than 16 sectors or no
+    /// multiple of them: such a log could not be read back.
+    pub(crate) fn check(&self) {
+        assert!(is_sector(self.sector_bytes), "a sector has 512 or 4096 bytes");
+        let sector = u64::from(self.sector_bytes);
+        assert!(self.segment_bytes >= 16 * sector, "a segment has at least 16 sectors");
+        assert!(self.segment_bytes.is_multiple_of(sector), "a segment is a number of sectors");
+    }
+}
+
 /// One thing to make durable.
 #[derive(Clone, Debug)]
 pub struct Write {
     /// Reported when all of it is durable; tokens of successive writes ascend.
     pub token: PersistToken,
-    /// Term and vote, if they changed.
+    /// Term and vote, if they changed. Terms never decrease.
     pub hard_state: Option<HardState>,
-    /// First index to drop, before the entries are appended.
+    /// First index to drop, before the entries are appended; above the base.
     pub truncate_from: Option<Index>,
-    /// Entries to append, without a gap.
+    /// Entries to append, each following the one before without a gap.
     pub entries: Vec<Entries>,
     /// Commit index known when the write was made; recorded with it, never waited for.
     pub commit: Index,
 }
 
-/// A prefix to drop, or a whole log to replace by a snapshot.
+/// A prefix to drop; or, when the log does not hold `base`, all of it, because a snapshot took its
+/// place.
 #[derive(Clone, Debug)]
 pub struct Compact {
-    /// Last entry of the prefix.
+    /// Last entry of the prefix; it is covered by a durable snapshot.
     pub base: EntryId,
-    /// What the shell wants back with it.
+    /// What the shell wants back with it when the directory is opened.
     pub meta: Vec<u8>,
 }
 
@@ -66,15 +107,21 @@ pub enum Progress {
     Fenced,
     /// The segment to come is ready.
     Prepared,
+    /// The disk has no room for the segment to come. What is there stays safe and writable; when
+    /// the present segment is full the log stops for good. Ask again with
+    /// [`Log::prepare_segment`] after space was freed.
+    NoSpace,
 }
 
 /// What the shell should ask for when there is time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Maintenance {
     /// Call [`Log::fence`] when no write came for 20 ms.
     pub fence: bool,
     /// Call [`Log::prepare_segment`].
     pub prepare_segment: bool,
+    /// The disk had no room for the segment to come.
+    pub no_space: bool,
 }
 
 /// Which node of which cluster.
@@ -88,98 +135,541 @@ pub struct Identity {
     pub founding: Option<Vec<u8>>,
 }
 
-/// The log of one data directory.
+/// A directory accepts one founding record, ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlreadyFounded {
+    /// The cluster that it belongs to, or is about to.
+    pub cluster: ClusterId,
+}
+
+impl std::fmt::Display for AlreadyFounded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the data directory already belongs to cluster {}", self.cluster)
+    }
+}
+
+impl std::error::Error for AlreadyFounded {}
+
+/// What waits in the queue.
+#[derive(Debug)]
+enum Job {
+    Write(Write),
+    Compact(Compact),
+    Found(ClusterId, Vec<u8>),
+    Fence,
+}
+
+/// One operation of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    HardStateWrite(Copy),
+    HardStateSync(Copy),
+    /// Makes the spare segment ready: as many operations as it takes.
+    Spare,
+    SegmentHeader,
+    SegmentHeaderSync,
+    SegmentName,
+    SegmentNameSync,
+    BatchWrite,
+    BatchSync,
+    SmallCreate,
+    SmallWrite,
+    SmallSync,
+    SmallName,
+    SmallNameSync,
+    /// Removes segments that the base covers: as many operations as it takes.
+    RemoveSegments,
+    RemovalSync,
+}
+
+/// A job whose actions are under way: what it changes when they are done.
+#[derive(Debug)]
+enum Outcome {
+    Persisted(PersistToken),
+    Compacted(EntryId),
+    Founded(ClusterId),
+    Fenced,
+}
+
+/// A batch under way.
+#[derive(Debug)]
+struct Batch {
+    offset: u64,
+    extent: u64,
+    sequence: u64,
+    hash: u128,
+    fence: bool,
+    truncate_from: Option<Index>,
+    entries: Vec<Entries>,
+}
+
+/// A small file under way.
+#[derive(Debug)]
+struct Replacing<File> {
+    name: &'static str,
+    bytes: Vec<u8>,
+    file: Option<Named<File>>,
+    effect: Effect,
+}
+
+/// What is true once a small file has its name.
+#[derive(Debug)]
+enum Effect {
+    Base(EntryId),
+    Founding(ClusterId, Vec<u8>),
+}
+
+/// The segment that takes the writes.
+#[derive(Debug)]
+pub(crate) struct Current<File> {
+    pub(crate) header: SegmentHeader,
+    pub(crate) file: Named<File>,
+    /// Where the next batch begins.
+    pub(crate) end: u64,
+    /// Whether nothing may be appended: its tail was torn, or the log continues elsewhere.
+    pub(crate) sealed: bool,
+}
+
+/// What opening found, as the log needs it.
+#[derive(Debug)]
+pub(crate) struct Parts<F: Fs> {
+    pub(crate) directory: Directory<F>,
+    pub(crate) config: LogConfig,
+    pub(crate) identity: Identity,
+    pub(crate) hard_state: HardStateRecord,
+    pub(crate) copies: [Named<F::File>; 2],
+    pub(crate) table: Table<F::File>,
+    pub(crate) current: Option<Current<F::File>>,
+    /// Number and chain hash of the last batch.
+    pub(crate) chain: (u64, u128),
+    pub(crate) seed: u64,
+}
+
+/// The log of one data directory: see the module.
 #[derive(Debug)]
 pub struct Log<F: Fs> {
-    fs: PhantomData<F>,
+    directory: Directory<F>,
+    config: LogConfig,
+    identity: Identity,
+    /// Cluster of a founding record that is queued or durable.
+    founding: Option<ClusterId>,
+    /// What both copies hold.
+    hard_state: HardStateRecord,
+    /// What both copies will hold.
+    next_hard_state: HardStateRecord,
+    copies: [Named<F::File>; 2],
+    /// What is durable; shared with readers.
+    table: Arc<Mutex<Table<F::File>>>,
+    reader: LogReader<F>,
+    current: Option<Current<F::File>>,
+    /// Header of the segment that is about to take over.
+    next_segment: Option<SegmentHeader>,
+    /// Number and chain hash of the last durable batch.
+    chain: (u64, u128),
+    /// Whether something later proves the last batch durable.
+    fenced: bool,
+    seed: u64,
+    spare: Spare<F::File>,
+    preparing: bool,
+    no_space: bool,
+    queue: VecDeque<Job>,
+    actions: VecDeque<Action>,
+    outcome: Option<Outcome>,
+    batch: Option<Batch>,
+    replacing: Option<Replacing<F::File>>,
+    /// Bytes of the batch under way; kept, because fresh pages cost more than copying.
+    buffer: Vec<u8>,
+    stopped: Option<LogError>,
 }
 
 impl<F: Fs> Log<F> {
-    /// Queues a write.
-    pub fn enqueue(&mut self, _write: Write) {
-        todo!()
+    pub(crate) fn from_parts(parts: Parts<F>) -> Self {
+        let table = Arc::new(Mutex::new(parts.table));
+        let reader = LogReader::new(Arc::clone(&table));
+        let founded = parts.identity.founding.is_some();
+        Self {
+            founding: founded.then_some(parts.identity.cluster),
+            directory: parts.directory,
+            config: parts.config,
+            identity: parts.identity,
+            hard_state: parts.hard_state,
+            next_hard_state: parts.hard_state,
+            copies: parts.copies,
+            table,
+            reader,
+            current: parts.current,
+            next_segment: None,
+            chain: parts.chain,
+            // The hard state that opening wrote names the last batch.
+            fenced: true,
+            seed: parts.seed,
+            spare: Spare::new(),
+            preparing: false,
+            no_space: false,
+            queue: VecDeque::new(),
+            actions: VecDeque::new(),
+            outcome: None,
+            batch: None,
+            replacing: None,
+            buffer: Vec::new(),
+            stopped: None,
+        }
     }
+
+    /// Queues a write. Writes that wait together are made durable together.
+    ///
+    /// The entries of a write follow what the log holds after all that was queued before, and its
+    /// terms are at most the hard state's; a step that meets a write that breaks this panics.
+    pub fn enqueue(&mut self, write: Write) {
+        self.queue.push_back(Job::Write(write));
+    }
+
     /// Queues a compaction.
-    pub fn compact(&mut self, _compact: Compact) {
-        todo!()
+    ///
+    /// The caller vouches that a durable snapshot covers the base. One at or below the present
+    /// base changes nothing and is reported with the present base.
+    pub fn compact(&mut self, compact: Compact) {
+        self.queue.push_back(Job::Compact(compact));
     }
+
     /// Queues the founding record.
-    pub fn found(&mut self, _cluster: ClusterId, _record: Vec<u8>) {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// When there is one, or one is queued: a directory accepts one, ever.
+    pub fn found(&mut self, cluster: ClusterId, record: Vec<u8>) -> Result<(), AlreadyFounded> {
+        if let Some(cluster) = self.founding {
+            return Err(AlreadyFounded { cluster });
+        }
+        assert!(cluster > ClusterId::ZERO, "a cluster's id is never zero");
+        self.founding = Some(cluster);
+        self.queue.push_back(Job::Found(cluster, record));
+        Ok(())
     }
-    /// Queues the idle fence.
+
+    /// Queues the idle fence: a record that the last batch was durable, so that damage to it can
+    /// never pass for a torn tail.
     pub fn fence(&mut self) {
-        todo!()
+        self.queue.push_back(Job::Fence);
     }
-    /// Queues the creation of the segment to come.
-    pub fn prepare_segment(&mut self) {
-        todo!()
+
+    /// Asks for the segment to come; it is made while nothing else waits.
+    pub const fn prepare_segment(&mut self) {
+        self.preparing = true;
+        self.no_space = false;
     }
-    /// Does at most one file operation.
-    ///
-    /// # Errors
-    ///
-    /// Final.
-    pub fn step(&mut self) -> Result<Progress, LogError> {
-        todo!()
-    }
-    /// Hints.
+
+    /// What to ask for when there is time.
+    #[must_use]
     pub fn maintenance(&self) -> Maintenance {
-        todo!()
+        let fence = !self.fenced && self.queue.is_empty() && self.actions.is_empty();
+        let used = self.current.as_ref().map_or((1, 1), |current| {
+            if current.sealed { (1, 1) } else { (current.end, current.header.capacity) }
+        });
+        let wanted = used.0 >= used.1 / 2 && self.identity.founding.is_some();
+        let spare = self.preparing || self.spare.is_ready(self.config.segment_bytes);
+        let prepare_segment = wanted && !spare && !self.no_space && self.stopped.is_none();
+        Maintenance { fence, prepare_segment, no_space: self.no_space }
     }
-    /// Reads durable entries.
+
+    /// Does at most one file operation of the next job.
     ///
     /// # Errors
     ///
-    /// See [`ReadError`].
-    pub fn read(
-        &self,
-        _first: Index,
-        _last: Index,
-        _max_bytes: usize,
-    ) -> Result<Vec<Entries>, ReadError> {
-        todo!()
+    /// When an operation failed, in this step or any before. Final: what the failed operation left
+    /// behind is unknown, so nothing that waits may be acknowledged and the process must end.
+    ///
+    /// # Panics
+    ///
+    /// When a queued job does not follow from what the log holds.
+    pub fn step(&mut self) -> Result<Progress, LogError> {
+        if let Some(error) = &self.stopped {
+            return Err(error.clone());
+        }
+        if self.actions.is_empty() && self.outcome.is_none() {
+            self.plan();
+        }
+        let Some(action) = self.actions.pop_front() else {
+            return match self.outcome.take() {
+                Some(outcome) => Ok(self.finish(&outcome)),
+                None => self.prepare(),
+            };
+        };
+        if let Err(failure) = self.perform(action) {
+            return Err(self.stop(failure));
+        }
+        match self.outcome.take_if(|_| self.actions.is_empty()) {
+            Some(outcome) => Ok(self.finish(&outcome)),
+            None => Ok(Progress::Working),
+        }
     }
+
+    /// Whether a step would find nothing to do.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let quiet = self.queue.is_empty() && self.actions.is_empty() && self.outcome.is_none();
+        quiet && !self.preparing && self.stopped.is_none()
+    }
+
+    /// Reads durable entries back, verified: from `first` on, up to `last` and about `max_bytes`,
+    /// but at least one.
+    ///
+    /// # Errors
+    ///
+    /// When `first` is compacted or not durable, or the bytes cannot be believed.
+    pub fn read(
+        &mut self,
+        first: Index,
+        last: Index,
+        max_bytes: usize,
+    ) -> Result<Vec<Entries>, ReadError> {
+        self.reader.read(first, last, max_bytes)
+    }
+
     /// A reader for another thread.
+    #[must_use]
     pub fn reader(&self) -> LogReader<F> {
-        todo!()
+        self.reader.clone()
     }
+
     /// Last durable entry.
+    #[must_use]
     pub fn last(&self) -> EntryId {
-        todo!()
+        self.table().last
     }
-    /// Entry before the first.
+
+    /// The entry before the first that the log holds.
+    #[must_use]
     pub fn base(&self) -> EntryId {
-        todo!()
+        self.table().base
     }
-    /// This boot.
-    pub fn boot(&self) -> BootCounter {
-        todo!()
-    }
-    /// Who.
-    pub fn identity(&self) -> &Identity {
-        todo!()
-    }
-}
 
-/// Reads durable entries from any thread.
-#[derive(Clone, Debug)]
-pub struct LogReader<F: Fs> {
-    fs: PhantomData<F>,
-}
+    /// Term and vote as they are durable.
+    #[must_use]
+    pub const fn hard_state(&self) -> HardState {
+        self.hard_state.state
+    }
 
-impl<F: Fs> LogReader<F> {
-    /// Reads durable entries.
-    ///
-    /// # Errors
-    ///
-    /// See [`ReadError`].
-    pub fn read(
-        &self,
-        _first: Index,
-        _last: Index,
-        _max_bytes: usize,
-    ) -> Result<Vec<Entries>, ReadError> {
-        todo!()
+    /// This life of the directory.
+    #[must_use]
+    pub const fn boot(&self) -> BootCounter {
+        self.hard_state.boot
+    }
+
+    /// Which node of which cluster.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The error that stopped the log, if one did.
+    #[must_use]
+    pub const fn stopped(&self) -> Option<&LogError> {
+        self.stopped.as_ref()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table<F::File>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the first failure for ever.
+    fn stop(&mut self, failure: IoFailure) -> LogError {
+        let error = LogError::from(failure);
+        self.stopped = Some(error.clone());
+        self.queue.clear();
+        self.actions.clear();
+        self.outcome = None;
+        error
+    }
+
+    /// Works on the segment to come, when nothing else waits.
+    fn prepare(&mut self) -> Result<Progress, LogError> {
+        if !self.preparing {
+            return Ok(Progress::Idle);
+        }
+        if self.spare.is_ready(self.config.segment_bytes) {
+            self.preparing = false;
+            return Ok(Progress::Prepared);
+        }
+        match self.spare.step(&mut self.directory, self.config.segment_bytes) {
+            Ok(()) if self.spare.is_ready(self.config.segment_bytes) => {
+                self.preparing = false;
+                Ok(Progress::Prepared)
+            }
+            Ok(()) => Ok(Progress::Working),
+            Err(failure) => match LogError::from(failure) {
+                // The file holds nothing yet, so giving it up leaves nothing unknown.
+                LogError::Full(_) => {
+                    self.spare.spoil();
+                    self.preparing = false;
+                    self.no_space = true;
+                    Ok(Progress::NoSpace)
+                }
+                LogError::Failed(failure) => Err(self.stop(failure)),
+            },
+        }
+    }
+
+    /// Does one operation.
+    fn perform(&mut self, action: Action) -> Result<(), IoFailure> {
+        match action {
+            Action::HardStateWrite(copy) => {
+                self.copy(copy).write(&self.next_hard_state.encode(), 0)
+            }
+            Action::HardStateSync(copy) => {
+                self.copy(copy).sync()?;
+                if copy == Copy::B {
+                    self.hard_state = self.next_hard_state;
+                }
+                Ok(())
+            }
+            Action::Spare => {
+                let bytes = self.next_segment.map_or(0, |header| header.capacity);
+                if !self.spare.is_ready(bytes) {
+                    self.spare.step(&mut self.directory, bytes)?;
+                }
+                if !self.spare.is_ready(bytes) {
+                    self.actions.push_front(Action::Spare);
+                }
+                Ok(())
+            }
+            Action::SegmentHeader
+            | Action::SegmentHeaderSync
+            | Action::SegmentName
+            | Action::SegmentNameSync => self.roll(action),
+            Action::BatchWrite => {
+                let (current, batch) = self.under_way();
+                current.file.write(&self.buffer, batch.offset)
+            }
+            Action::BatchSync => {
+                self.under_way().0.file.sync()?;
+                self.settle_batch();
+                Ok(())
+            }
+            Action::SmallCreate
+            | Action::SmallWrite
+            | Action::SmallSync
+            | Action::SmallName
+            | Action::SmallNameSync => self.replace(action),
+            Action::RemoveSegments => self.remove_segment(),
+            Action::RemovalSync => self.directory.sync_dir(),
+        }
+    }
+
+    const fn copy(&self, copy: Copy) -> &Named<F::File> {
+        &self.copies[copy.slot()]
+    }
+
+    fn under_way(&self) -> (&Current<F::File>, &Batch) {
+        let current = self.current.as_ref().expect("a batch goes to the current segment");
+        (current, self.batch.as_ref().expect("a batch is under way"))
+    }
+
+    /// Takes a durable batch into the table.
+    fn settle_batch(&mut self) {
+        let batch = self.batch.take().expect("a batch is under way");
+        let current = self.current.as_mut().expect("a batch goes to the current segment");
+        current.end = batch.offset + batch.extent;
+        self.chain = (batch.sequence, batch.hash);
+        self.fenced = batch.fence;
+        if self.buffer.capacity() > 4 * self.config.batch_bytes.max(1 << 20) {
+            self.buffer = Vec::new();
+        }
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(from) = batch.truncate_from {
+            table.truncate(from);
+        }
+        for part in &batch.entries {
+            if part.first_id().term == part.last_id().term {
+                table.extend(part.last_id());
+            } else {
+                part.iter().for_each(|entry| table.extend(entry.id));
+            }
+        }
+        if let (Some(first), Some(last)) = (batch.entries.first(), batch.entries.last()) {
+            table.place(Spot {
+                first: first.first(),
+                last: last.last(),
+                offset: batch.offset,
+                extent: batch.extent,
+            });
+        }
+    }
+
+    /// One operation of letting the spare take over.
+    fn roll(&mut self, action: Action) -> Result<(), IoFailure> {
+        let header = self.next_segment.expect("a segment is about to take over");
+        let spare = self.spare.file().expect("the spare is ready");
+        match action {
+            Action::SegmentHeader => spare.write(&header.encode(), 0),
+            Action::SegmentHeaderSync => spare.sync(),
+            Action::SegmentName => self.directory.rename(SPARE, &header.name()),
+            _ => {
+                self.directory.sync_dir()?;
+                let spare = self.spare.take().expect("the spare is ready");
+                let file = Named { path: self.directory.path(&header.name()), file: spare.file };
+                self.next_segment = None;
+                // A segment proves that everything before it was durable.
+                self.fenced = true;
+                let segment = Segment { header, file: file.clone(), spots: Vec::new() };
+                self.table().segments.push(segment);
+                let end = header.body();
+                self.current = Some(Current { header, file, end, sealed: false });
+                Ok(())
+            }
+        }
+    }
+
+    /// One operation of replacing a small file.
+    fn replace(&mut self, action: Action) -> Result<(), IoFailure> {
+        let small = self.replacing.as_mut().expect("a small file is under way");
+        let temporary = format!("{}{}", small.name, crate::directory::TEMPORARY);
+        match action {
+            Action::SmallCreate => {
+                small.file = Some(self.directory.create(&temporary)?);
+                return Ok(());
+            }
+            Action::SmallName => return self.directory.rename(&temporary, small.name),
+            Action::SmallNameSync => self.directory.sync_dir()?,
+            write_or_sync => {
+                let file = small.file.as_ref().expect("the file was created");
+                return if write_or_sync == Action::SmallWrite {
+                    file.write(&small.bytes, 0)
+                } else {
+                    file.sync()
+                };
+            }
+        }
+        let small = self.replacing.take().expect("a small file is under way");
+        match small.effect {
+            Effect::Base(base) => self.rebase(base),
+            Effect::Founding(cluster, record) => {
+                self.identity.cluster = cluster;
+                self.identity.founding = Some(record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the oldest segment if the base covers it.
+    fn remove_segment(&mut self) -> Result<(), IoFailure> {
+        let oldest = {
+            let table = self.table();
+            let oldest = table.segments.first().map(|segment| segment.header.name());
+            oldest.filter(|_| table.unneeded() > 0)
+        };
+        if let Some(name) = oldest {
+            self.directory.remove(&name)?;
+            let mut table = self.table();
+            table.forget_first();
+            let more = table.unneeded() > 0;
+            drop(table);
+            self.actions.push_front(if more {
+                Action::RemoveSegments
+            } else {
+                Action::RemovalSync
+            });
+        }
+        Ok(())
     }
 }

@@ -449,40 +449,50 @@ fn verify(bytes: &[u8], limits: Limits) -> Result<(Vec<u32>, Index, EntryId), Re
         return Err(RecordError::BlockTooLarge { bytes: bytes.len(), limit });
     }
     let mut offsets = Vec::new();
-    let mut first = Index::ZERO;
-    let mut last = EntryId::ZERO;
+    let mut first = None;
+    let last = walk(bytes, limits, |entry, offset| {
+        first.get_or_insert(entry.id.index);
+        offsets.push(u32::try_from(offset).expect("a block is smaller than 4 GiB"));
+    })?;
+    Ok((offsets, first.unwrap_or_default(), last))
+}
+
+/// Checks every record and shows each with its offset; gives the id of the last.
+pub(crate) fn walk<'a>(
+    bytes: &'a [u8],
+    limits: Limits,
+    mut visit: impl FnMut(EntryRef<'a>, usize),
+) -> Result<EntryId, RecordError> {
+    let mut last: Option<EntryId> = None;
     let mut offset = 0;
     while offset < bytes.len() {
         let record = record_at(bytes, offset, limits)?;
-        let crc = take_u32(record, 4).ok_or(RecordError::Cut { offset })?;
+        let cut = RecordError::Cut { offset };
+        let crc = take_u32(record, 4).ok_or(cut)?;
         if crc32c::crc32c(&record[CHECKED_FROM..]) != crc {
             return Err(RecordError::Checksum { offset });
         }
-        let cut = RecordError::Cut { offset };
         let index = Index(take_u64(record, 8).ok_or(cut)?);
         let term = Term(take_u64(record, 16).ok_or(cut)?);
         let envelope = take::<ENVELOPE_BYTES>(record, ENVELOPE_AT).ok_or(cut)?;
-        Envelope::decode(&envelope).map_err(|source| RecordError::Envelope { offset, source })?;
-        let expected = if offsets.is_empty() { None } else { last.index.0.checked_add(1) };
-        let follows = if offsets.is_empty() { index.0 > 0 } else { expected == Some(index.0) };
+        let envelope = Envelope::decode(&envelope)
+            .map_err(|source| RecordError::Envelope { offset, source })?;
+        let expected = last.and_then(|last| last.index.0.checked_add(1)).map(Index);
+        let follows = if last.is_some() { expected == Some(index) } else { index > Index::ZERO };
         if !follows {
-            let expected = expected.map(Index);
             return Err(RecordError::Index { offset, expected, found: index });
         }
-        if term == Term::ZERO || term < last.term {
-            return Err(RecordError::Term { offset, previous: last.term, found: term });
+        let previous = last.map_or(Term::ZERO, |last| last.term);
+        if term == Term::ZERO || term < previous {
+            return Err(RecordError::Term { offset, previous, found: term });
         }
-        if offsets.is_empty() {
-            first = index;
-        }
-        last = EntryId::new(index, term);
-        offsets.push(u32::try_from(offset).map_err(|_| cut)?);
+        let id = EntryId::new(index, term);
+        let payload = record.get(RECORD_HEADER_BYTES..).ok_or(cut)?;
+        visit(EntryRef { id, envelope, payload }, offset);
+        last = Some(id);
         offset += record.len();
     }
-    if offsets.is_empty() {
-        return Err(RecordError::Empty);
-    }
-    Ok((offsets, first, last))
+    last.ok_or(RecordError::Empty)
 }
 
 /// The record that begins at `offset`, its length checked against limits and bytes.
@@ -684,8 +694,43 @@ impl Runs {
         self.even = true;
     }
 
+    /// Drops the entries from `from` on. A run that is cut keeps its average.
+    pub(crate) fn truncate(&mut self, from: Index) {
+        while let Some(run) = self.done.last_mut() {
+            if run.last() < from {
+                return;
+            }
+            self.even = false;
+            if run.first < from {
+                resize(run, u32::try_from(from.distance(run.first)).unwrap_or(run.count));
+                return;
+            }
+            self.done.pop();
+        }
+    }
+
+    /// Drops the entries up to and with `base`.
+    pub(crate) fn drop_through(&mut self, base: Index) {
+        let gone = self.done.partition_point(|run| run.last() <= base);
+        self.done.drain(..gone);
+        if let Some(run) = self.done.first_mut()
+            && run.first <= base
+        {
+            let left = run.last().distance(base);
+            resize(run, u32::try_from(left).unwrap_or(run.count));
+            run.first = base.next();
+        }
+    }
+
     /// The runs gathered.
     pub(crate) fn finish(self) -> Vec<Run> {
         self.done
     }
+}
+
+/// Gives a run another number of entries of the same average size.
+fn resize(run: &mut Run, count: u32) {
+    let average = u128::from(run.bytes) * u128::from(count) / u128::from(run.count.max(1));
+    run.bytes = u64::try_from(average).unwrap_or(run.bytes);
+    run.count = count;
 }

@@ -1,0 +1,1 @@
+//! The faulty in-memory file system.
