@@ -36,7 +36,10 @@ impl ChangeLog {
     /// Takes the oldest change if it is not above a revision.
     pub(crate) fn pop_through(&mut self, revision: Revision) -> Option<KeyValue> {
         let chunk = self.chunks.front_mut()?;
-        let change = chunk.pop_front_if(|change| change.mod_revision() <= revision)?;
+        if chunk.front()?.mod_revision() > revision {
+            return None;
+        }
+        let change = chunk.pop_front()?;
         if chunk.is_empty() {
             self.chunks.pop_front();
         }

@@ -11,8 +11,6 @@
 
 mod command;
 mod reply;
-#[cfg(test)]
-mod tests;
 
 use quorate::CodecError;
 
