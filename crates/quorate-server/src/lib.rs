@@ -1,1 +1,34 @@
 //! The etcd v3 services over a replicated store.
+//!
+//! A server ties a node that replicates a [`quorate_kv::KvMachine`] to a port where
+//! etcd's clients are at home: gRPC, and on the same port `/version`, `/health` and `/metrics`.
+//!
+//! - Every node serves every request: what needs the leader is forwarded by the node below.
+//! - Codes and texts of errors are etcd's. What may or may not have happened is `Unavailable`.
+//! - Headers are real: cluster id, member id, revision and term.
+//! - No input from a client ends the process, and none is kept without a bound.
+#![forbid(unsafe_code)]
+#![allow(dead_code, reason = "the start of a server waits for the node's handle")]
+
+mod api_error;
+mod backend;
+mod cluster;
+mod config;
+mod convert;
+mod error;
+#[cfg(test)]
+mod fake;
+mod health;
+mod kv;
+mod lease;
+mod maintenance;
+mod metrics;
+mod pages;
+mod port;
+mod process;
+mod route;
+mod version;
+mod watch;
+
+pub use config::{ConfigError, MAX_REQUEST_BYTES, ServerConfig, Settings};
+pub use error::ServeError;

@@ -1,0 +1,79 @@
+//! A backend without replication, which fails as it is told.
+
+use std::sync::Mutex;
+
+use quorate::error::{CallError, Refusal};
+use quorate::{Applying, StateMachine as _};
+use quorate_core::EntryId;
+use quorate_kv::{Answer, Command, KvMachine, Query, Reply};
+use quorate_proto::etcdserverpb as pb;
+
+use crate::backend::{Backend, Consistency, Standing};
+
+/// A store in this process.
+#[derive(Debug)]
+pub(crate) struct Fake {
+    pub(crate) machine: Mutex<KvMachine>,
+    pub(crate) standing: Mutex<Standing>,
+    /// Why it serves nobody.
+    pub(crate) refusal: Mutex<Option<Refusal>>,
+    /// How the next call ends.
+    pub(crate) next_call: Mutex<Option<CallError>>,
+    /// How linearizable reads end.
+    pub(crate) no_quorum: Mutex<Option<Refusal>>,
+}
+
+pub(crate) const STANDING: Standing = Standing {
+    cluster_id: 0xc1,
+    member_id: 0x0e,
+    term: 7,
+    leader: Some(0x0e),
+    commit_index: 11,
+    applied_index: 10,
+};
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            machine: Mutex::default(),
+            standing: Mutex::new(STANDING),
+            refusal: Mutex::default(),
+            next_call: Mutex::default(),
+            no_quorum: Mutex::default(),
+        }
+    }
+}
+
+impl Backend for Fake {
+    async fn call(&self, command: Command) -> Result<Reply, CallError> {
+        if let Some(error) = self.next_call.lock().unwrap().take() {
+            return Err(error);
+        }
+        let at = Applying { id: EntryId::ZERO, application_index: 1, log_time_ms: 0 };
+        Ok(self.machine.lock().unwrap().apply(&at, command))
+    }
+
+    async fn read(&self, query: Query, consistency: Consistency) -> Result<Answer, Refusal> {
+        let refusal = self.no_quorum.lock().unwrap().clone();
+        match (consistency, refusal) {
+            (Consistency::Linearizable, Some(refusal)) => Err(refusal),
+            _ => Ok(self.machine.lock().unwrap().query(query)),
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        *self.standing.lock().unwrap()
+    }
+
+    fn is_learner(&self) -> bool {
+        false
+    }
+
+    fn members(&self) -> Vec<pb::Member> {
+        vec![pb::Member { id: 0x0e, name: "n1".to_owned(), ..pb::Member::default() }]
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        self.refusal.lock().unwrap().clone()
+    }
+}

@@ -1,0 +1,87 @@
+//! The node in production, as the services see it.
+
+use quorate::error::{CallError, Refusal};
+use quorate::node::NodeFacts;
+use quorate::roster::Roster;
+use quorate::status::Status;
+use quorate::{Client, Node};
+use quorate_core::NodeId;
+use quorate_kv::{Answer, Command, KvMachine, Query, Reply};
+use quorate_proto::etcdserverpb as pb;
+use tokio::sync::watch;
+
+use crate::backend::{Backend, Consistency, Standing};
+
+/// A node, through its handles.
+#[derive(Debug)]
+pub(crate) struct NodeBackend {
+    id: NodeId,
+    client: Client<KvMachine>,
+    facts: NodeFacts<KvMachine>,
+    status: watch::Receiver<Status>,
+}
+
+impl NodeBackend {
+    /// Takes handles of the node, bound to the runtime that this is called on.
+    pub(crate) fn new(node: &Node<KvMachine>) -> Self {
+        Self { id: node.id(), client: node.client(), facts: node.facts(), status: node.status() }
+    }
+}
+
+impl Backend for NodeBackend {
+    async fn call(&self, command: Command) -> Result<Reply, CallError> {
+        self.client.call(command).await
+    }
+
+    async fn read(&self, query: Query, consistency: Consistency) -> Result<Answer, Refusal> {
+        let consistency = match consistency {
+            Consistency::Linearizable => quorate::Consistency::Linearizable,
+            Consistency::Local => quorate::Consistency::Local,
+        };
+        self.client.read(query, consistency).await
+    }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            cluster_id: self.facts.cluster().map_or(0, |cluster| cluster.0),
+            member_id: self.id.get(),
+            term: self.facts.term().get(),
+            leader: self.facts.leader().map(NodeId::get),
+            commit_index: self.facts.commit().get(),
+            applied_index: self.facts.applied().get(),
+        }
+    }
+
+    fn is_learner(&self) -> bool {
+        let status = self.status.borrow();
+        let roster = status.members.as_deref();
+        roster.is_some_and(|roster| roster.learners().any(|member| member.id == self.id))
+    }
+
+    fn members(&self) -> Vec<pb::Member> {
+        self.status.borrow().members.as_deref().map(members).unwrap_or_default()
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        if self.facts.cluster().is_none() {
+            let waiting_for = self.status.borrow().waiting_for.clone().unwrap_or_default();
+            return Some(Refusal::NotFounded { waiting_for });
+        }
+        self.status.borrow().stopped.clone().map(Refusal::Stopped)
+    }
+}
+
+/// A roster as etcd shows it.
+fn members(roster: &Roster) -> Vec<pb::Member> {
+    let learners = roster.membership();
+    roster
+        .members()
+        .map(|member| pb::Member {
+            id: member.id.get(),
+            name: member.name.clone(),
+            peer_urls: vec![format!("http://{}", member.peer_address)],
+            client_urls: member.client_urls.clone(),
+            is_learner: learners.learners().contains(&member.id),
+        })
+        .collect()
+}

@@ -1,0 +1,58 @@
+use prost::Message as _;
+
+use super::*;
+use crate::config::FRAMING_BYTES;
+
+/// A put that takes this many bytes on the wire.
+fn sized(bytes: usize) -> pb::PutRequest {
+    let around = put("a", vec![0; MAX_REQUEST_BYTES]).encoded_len() - MAX_REQUEST_BYTES;
+    let put = put("a", vec![0; bytes - around]);
+    assert_eq!(put.encoded_len(), bytes);
+    put
+}
+
+#[tokio::test]
+async fn a_request_beyond_the_limit_is_refused_before_it_is_proposed() {
+    let port = Port::open().await;
+    let mut kv = port.kv().await;
+    kv.put(sized(MAX_REQUEST_BYTES)).await.unwrap();
+
+    let reached = quorate::error::CallError::Refused(quorate::error::Refusal::Overloaded);
+    *port.backend().next_call.lock().unwrap() = Some(reached);
+    let too_large = (Code::InvalidArgument, "etcdserver: request is too large");
+    let status = kv.put(sized(MAX_REQUEST_BYTES + 1)).await.unwrap_err();
+    assert_eq!(seen(&status), too_large);
+    let large = put("a", vec![0; MAX_REQUEST_BYTES]);
+    let op = pb::RequestOp { request: Some(pb::request_op::Request::RequestPut(large)) };
+    let txn = pb::TxnRequest { failure: vec![op], ..Default::default() };
+    assert_eq!(seen(&kv.txn(txn).await.unwrap_err()), too_large);
+    let key = vec![b'k'; MAX_REQUEST_BYTES].into();
+    let delete = pb::DeleteRangeRequest { key, ..Default::default() };
+    assert_eq!(seen(&kv.delete_range(delete).await.unwrap_err()), too_large);
+    assert!(port.backend().next_call.lock().unwrap().is_some(), "nothing was proposed");
+}
+
+#[tokio::test]
+async fn a_message_beyond_the_receive_limit_gets_etcds_words() {
+    let port = Port::open().await;
+    let mut kv = port.kv().await;
+    let limit = MAX_REQUEST_BYTES + FRAMING_BYTES;
+    // As large as is received at all, hence refused by the service itself.
+    let status = kv.put(sized(limit)).await.unwrap_err();
+    assert_eq!(seen(&status), (Code::InvalidArgument, "etcdserver: request is too large"));
+    let status = kv.put(sized(limit + 1)).await.unwrap_err();
+    let text = "grpc: received message larger than max (2097153 vs. 2097152)";
+    assert_eq!(seen(&status), (Code::ResourceExhausted, text));
+}
+
+#[tokio::test]
+async fn an_answer_may_be_larger_than_any_request() {
+    let port = Port::open().await;
+    let mut kv = port.kv().await;
+    for key in ["a", "b", "c", "d"] {
+        kv.put(put(key, vec![7; 1 << 20])).await.unwrap();
+    }
+    let all = pb::RangeRequest { range_end: "\0".into(), ..range("a") };
+    let reply = kv.range(all).await.unwrap().into_inner();
+    assert_eq!(reply.kvs.len(), 4);
+}

@@ -1,0 +1,2 @@
+//! The server over real sockets.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
