@@ -134,6 +134,14 @@ pub enum StopReason {
         /// The panic's message.
         reason: String,
     },
+    /// The state machine panicked while it answered a query.
+    #[error("the state machine panicked at a query after entry {index}: {reason}")]
+    QueryPanicked {
+        /// The last entry that it had executed.
+        index: Index,
+        /// The panic's message.
+        reason: String,
+    },
     /// A committed command cannot be decoded by this program.
     #[error(
         "the command of entry {index} cannot be read: {source}; start the program that wrote it, \

@@ -208,7 +208,7 @@ impl Replica {
         let Some((first, last)) = self.feed.read_done(ticket) else { return };
         let fault = match outcome {
             Ok(slices) => {
-                let end = slices.last().map_or(first.previous(), Entries::last);
+                let end = slices.last().map_or_else(|| first.previous(), Entries::last);
                 let raft = &self.raft;
                 let known = matches(&slices, first, end, |index| raft.term_at(index));
                 if known && end >= first && end <= last {

@@ -7,7 +7,7 @@ use quorate_core::{
 };
 use quorate_log::{Entries, Write};
 
-use super::frame::{ForwardNumber, Frame};
+use super::frame::{ForwardNumber, ForwardOutcome, Frame};
 use crate::roster::Roster;
 
 /// Names a call of this node's own clients. The shell chooses it and uses it once.
@@ -55,14 +55,14 @@ pub enum ReplicaInput {
     Persisted(PersistToken),
     /// The state machine has executed everything up to this index.
     Applied(Index),
-    /// A forwarded call was executed; how it ended.
+    /// A forwarded call was executed.
     Answered {
         /// The node that forwarded it.
         peer: NodeId,
         /// Its number.
         number: ForwardNumber,
-        /// The encoded reply.
-        reply: Vec<u8>,
+        /// The encoded reply; unknown where it has no encoding.
+        outcome: ForwardOutcome,
     },
     /// Answers [`ReplicaEffect::ReadLog`].
     LogRead {

@@ -249,8 +249,8 @@ impl Replica {
                 self.step(now, Input::Applied(index), &[], out);
                 self.pump(out);
             }
-            ReplicaInput::Answered { peer, number, reply } => {
-                reply_to(peer, number, ForwardOutcome::Applied(reply), out);
+            ReplicaInput::Answered { peer, number, outcome } => {
+                reply_to(peer, number, outcome, out);
             }
             ReplicaInput::LogRead { ticket, outcome } => {
                 self.handle_log_read(now, ticket, outcome, out);
@@ -401,3 +401,6 @@ fn send_released(released: &mut Vec<Released>, out: &mut Vec<ReplicaEffect>) {
         frame: Frame::Raft { envelope, entries },
     }));
 }
+
+#[cfg(test)]
+mod tests;

@@ -268,3 +268,6 @@ fn release(held: Held) -> Released {
     };
     Released { envelope: held.slot.envelope, entries }
 }
+
+#[cfg(test)]
+mod tests;

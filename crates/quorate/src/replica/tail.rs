@@ -172,3 +172,6 @@ pub(crate) fn matches(
     }
     expected == last.next()
 }
+
+#[cfg(test)]
+mod tests;

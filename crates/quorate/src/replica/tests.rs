@@ -1,0 +1,363 @@
+//! Whole replicas in one thread: a small world with a disk that can be held, links that can be cut,
+//! and frames that can be kept and sent again.
+
+mod safety;
+mod service;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorate_core::{ReadId, RoleName};
+
+use super::*;
+use crate::roster::Member;
+
+/// A replica with its disk and what it did.
+pub(super) struct Host {
+    pub(super) replica: Replica,
+    pub(super) id: NodeId,
+    boot: BootCounter,
+    /// The durable log, an entry each, and the rest of what is durable.
+    log: Vec<Entries>,
+    hard_state: HardState,
+    commit: Index,
+    /// Writes that are not durable yet.
+    writes: VecDeque<Write>,
+    /// Whether writes stay under way.
+    pub(super) holds_disk: bool,
+    /// Whether entries handed to the state machine stay there.
+    pub(super) holds_apply: bool,
+    handed: VecDeque<(Entries, Vec<(Index, Origin)>)>,
+    /// Commands executed, in order.
+    pub(super) applied: Vec<(EntryId, Vec<u8>)>,
+    pub(super) log_times: Vec<u64>,
+    pub(super) replies: BTreeMap<CallId, Vec<u8>>,
+    pub(super) ended: BTreeMap<CallId, CallOutcome>,
+    pub(super) reads: BTreeMap<ReadId, Index>,
+    pub(super) read_backs: VecDeque<(Ticket, Index, Index, usize)>,
+    /// Whether read-backs stay under way.
+    pub(super) holds_reads: bool,
+    pub(super) halt: Option<ReplicaHalt>,
+}
+
+pub(super) struct World {
+    pub(super) hosts: Vec<Host>,
+    pub(super) now: Instant,
+    /// Frames on their way.
+    pub(super) wire: VecDeque<(NodeId, NodeId, Frame)>,
+    /// Directed links that lose everything.
+    pub(super) cut: BTreeSet<(NodeId, NodeId)>,
+    /// Everything ever sent.
+    pub(super) sent: Vec<(NodeId, NodeId, Frame)>,
+    config: ReplicaConfig,
+}
+
+pub(super) fn id(number: u64) -> NodeId {
+    NodeId::new(number).expect("not zero")
+}
+
+fn roster(nodes: u64) -> Arc<Roster> {
+    let member = |number: u64| Member {
+        id: id(number),
+        name: format!("n{number}"),
+        peer_address: format!("h{number}:1"),
+        client_urls: Vec::new(),
+    };
+    Arc::new(Roster::of_voters((1..=nodes).map(member)).unwrap())
+}
+
+impl Host {
+    fn start(
+        number: u64,
+        nodes: u64,
+        now: Instant,
+        config: &ReplicaConfig,
+        old: Option<Self>,
+    ) -> Self {
+        let (boot, log, hard_state, commit) = match old {
+            None => (BootCounter(1), Vec::new(), HardState::default(), Index::ZERO),
+            Some(old) => (BootCounter(old.boot.0 + 1), old.log, old.hard_state, old.commit),
+        };
+        let runs = heads(&log).unwrap();
+        let newest = log.last().and_then(|slice| slice.entry(slice.last()));
+        let replica = Replica::new(ReplicaStart {
+            id: id(number),
+            boot,
+            config: config.clone(),
+            seed: number * 1000 + boot.0,
+            now,
+            hard_state,
+            base: EntryId::ZERO,
+            roster: roster(nodes),
+            runs,
+            memberships: Vec::new(),
+            commit: commit.min(log.last().map_or(Index::ZERO, Entries::last)),
+            log_time_ms: newest.map_or(0, |entry| entry.envelope.log_time_ms),
+        })
+        .unwrap();
+        Self {
+            replica,
+            id: id(number),
+            boot,
+            log,
+            hard_state,
+            commit,
+            writes: VecDeque::new(),
+            holds_disk: false,
+            holds_apply: false,
+            handed: VecDeque::new(),
+            applied: Vec::new(),
+            log_times: Vec::new(),
+            replies: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            read_backs: VecDeque::new(),
+            holds_reads: false,
+            halt: None,
+        }
+    }
+
+    /// Makes the oldest write durable.
+    fn write(&mut self) -> Option<PersistToken> {
+        let write = self.writes.pop_front()?;
+        self.hard_state = write.hard_state.unwrap_or(self.hard_state);
+        if let Some(from) = write.truncate_from {
+            self.log.retain(|slice| slice.first() < from);
+        }
+        for slice in write.entries {
+            for entry in slice.iter() {
+                let index = entry.id.index;
+                let last = self.log.last().map_or(Index::ZERO, Entries::last);
+                assert_eq!(index, last.next(), "the log has no gap");
+                self.log.push(Entries::of(Arc::clone(slice.block()), index, index).unwrap());
+            }
+        }
+        self.commit = self.commit.max(write.commit);
+        Some(write.token)
+    }
+
+    fn read(&self, first: Index, last: Index, max_bytes: usize) -> Vec<Entries> {
+        let mut bytes = 0;
+        let wanted = self.log.iter().filter(|slice| slice.first() >= first && slice.last() <= last);
+        let fits = |slice: &&Entries| {
+            bytes += slice.bytes().len();
+            slice.first() == first || bytes <= max_bytes
+        };
+        wanted.take_while(fits).cloned().collect()
+    }
+
+    fn execute(&mut self) -> Option<Index> {
+        let (entries, mut answers) = self.handed.pop_front()?;
+        for entry in entries.iter() {
+            self.log_times.push(entry.envelope.log_time_ms);
+            if entry.envelope.kind == EntryKind::Command {
+                self.applied.push((entry.id, entry.payload.to_vec()));
+            }
+            if let Some((_, origin)) = answers.pop_if(|(index, _)| *index == entry.id.index) {
+                let Origin::Local(call) = origin else { continue };
+                self.replies.insert(call, entry.payload.to_vec());
+            }
+        }
+        Some(entries.last())
+    }
+
+    pub(super) fn is_leader(&self) -> bool {
+        self.replica.role() == RoleName::Leader
+    }
+
+    /// The commands executed, as text.
+    pub(super) fn commands(&self) -> Vec<String> {
+        let text = |(_, bytes): &(EntryId, Vec<u8>)| String::from_utf8(bytes.clone()).unwrap();
+        self.applied.iter().map(text).collect()
+    }
+}
+
+impl World {
+    pub(super) fn new(nodes: u64) -> Self {
+        Self::with(nodes, ReplicaConfig::default())
+    }
+
+    pub(super) fn with(nodes: u64, config: ReplicaConfig) -> Self {
+        let now = Instant::from_millis(1000);
+        let hosts = (1..=nodes).map(|n| Host::start(n, nodes, now, &config, None)).collect();
+        let (wire, cut, sent) = (VecDeque::new(), BTreeSet::new(), Vec::new());
+        let mut world = Self { hosts, now, wire, cut, sent, config };
+        for host in 0..world.hosts.len() {
+            world.connect(host);
+        }
+        world
+    }
+
+    /// Connects a host with every other.
+    pub(super) fn connect(&mut self, host: usize) {
+        for other in 0..self.hosts.len() {
+            if other != host {
+                let (a, b) = (&self.hosts[host], &self.hosts[other]);
+                let to_a = ReplicaInput::PeerConnected { peer: b.id, boot: b.boot };
+                let to_b = ReplicaInput::PeerConnected { peer: a.id, boot: a.boot };
+                self.give(host, to_a);
+                self.give(other, to_b);
+            }
+        }
+    }
+
+    /// Kills a host and starts it again from its disk.
+    pub(super) fn restart(&mut self, host: usize) {
+        let nodes = self.hosts.len() as u64;
+        let old = self.hosts.remove(host);
+        let dead = old.id;
+        self.wire.retain(|(from, to, _)| *from != dead && *to != dead);
+        let number = host as u64 + 1;
+        let new = Host::start(number, nodes, self.now, &self.config, Some(old));
+        self.hosts.insert(host, new);
+        for other in 0..self.hosts.len() {
+            if other != host {
+                self.give(other, ReplicaInput::PeerClosed(dead));
+            }
+        }
+        self.connect(host);
+    }
+
+    /// Gives a host one input, without ending its wake-up.
+    pub(super) fn give(&mut self, host: usize, input: ReplicaInput) {
+        let mut out = Vec::new();
+        let now = self.now;
+        let host = &mut self.hosts[host];
+        host.replica.handle(now, input, &mut out);
+        for effect in out {
+            match effect {
+                ReplicaEffect::Persist(write) => host.writes.push_back(write),
+                ReplicaEffect::Send { to, frame } => {
+                    self.sent.push((host.id, to, frame.clone()));
+                    self.wire.push_back((host.id, to, frame));
+                }
+                ReplicaEffect::Apply { entries, mut answers } => {
+                    answers.reverse();
+                    host.handed.push_back((entries, answers));
+                }
+                ReplicaEffect::ReadLog { ticket, first, last, max_bytes } => {
+                    host.read_backs.push_back((ticket, first, last, max_bytes));
+                }
+                ReplicaEffect::CallEnded { call, outcome } => {
+                    assert!(host.ended.insert(call, outcome).is_none(), "a call ends once");
+                }
+                ReplicaEffect::ReadReady { id, index } => {
+                    host.reads.insert(id, index);
+                }
+                ReplicaEffect::ReadFailed(_)
+                | ReplicaEffect::Leadership { .. }
+                | ReplicaEffect::Roster(_) => {}
+                ReplicaEffect::Halt(reason) => host.halt = Some(reason),
+            }
+        }
+    }
+
+    pub(super) fn flush(&mut self, host: usize) {
+        self.give(host, ReplicaInput::Flush);
+    }
+
+    /// Gives a host one input and ends its wake-up.
+    pub(super) fn tell(&mut self, host: usize, input: ReplicaInput) {
+        self.give(host, input);
+        self.flush(host);
+    }
+
+    pub(super) fn call(&mut self, host: usize, call: u64, command: &str) {
+        let command = command.as_bytes().to_vec();
+        self.give(host, ReplicaInput::Call { call: CallId(call), command });
+    }
+
+    /// Does everything that can be done without time passing.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..100_000 {
+            let mut busy = false;
+            if let Some((from, to, frame)) = self.wire.pop_front() {
+                busy = true;
+                let at = self.hosts.iter().position(|host| host.id == to).unwrap();
+                if !self.cut.contains(&(from, to)) {
+                    self.tell(at, ReplicaInput::Frame { from, frame });
+                }
+            }
+            for at in 0..self.hosts.len() {
+                busy |= self.settle_host(at);
+            }
+            if !busy {
+                return;
+            }
+        }
+        panic!("the world does not settle");
+    }
+
+    fn settle_host(&mut self, at: usize) -> bool {
+        let host = &mut self.hosts[at];
+        if !host.holds_disk
+            && let Some(token) = host.write()
+        {
+            self.tell(at, ReplicaInput::Persisted(token));
+            return true;
+        }
+        if !host.holds_apply
+            && let Some(index) = host.execute()
+        {
+            self.tell(at, ReplicaInput::Applied(index));
+            return true;
+        }
+        if !host.holds_reads
+            && let Some((ticket, first, last, most)) = host.read_backs.pop_front()
+        {
+            let outcome = Ok(host.read(first, last, most));
+            self.tell(at, ReplicaInput::LogRead { ticket, outcome });
+            return true;
+        }
+        false
+    }
+
+    /// Lets time pass to the next deadline of any host, and settles.
+    pub(super) fn tick(&mut self) {
+        let deadlines = self.hosts.iter().filter_map(|host| host.replica.next_deadline());
+        let next = deadlines.min().expect("there is always an election or a heartbeat to come");
+        self.now = self.now.max(next);
+        for at in 0..self.hosts.len() {
+            if self.hosts[at].replica.next_deadline().is_some_and(|due| due <= self.now) {
+                self.tell(at, ReplicaInput::Timer);
+            }
+        }
+        self.settle();
+    }
+
+    /// Lets time pass until a condition holds.
+    pub(super) fn until(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        self.settle();
+        for _ in 0..2000 {
+            if holds(self) {
+                return;
+            }
+            self.tick();
+        }
+        panic!("never came: {what}");
+    }
+
+    /// Waits for a leader that everybody that can hear it follows; its place.
+    pub(super) fn leader(&mut self) -> usize {
+        self.until("a leader", |world| world.leading().is_some());
+        self.leading().expect("there is one")
+    }
+
+    fn leading(&self) -> Option<usize> {
+        let term = self.hosts.iter().map(|host| host.replica.term()).max()?;
+        self.hosts.iter().position(|host| host.is_leader() && host.replica.term() == term)
+    }
+
+    /// Cuts a host off from everybody, or lets it back in.
+    pub(super) fn isolate(&mut self, host: usize, cut: bool) {
+        let alone = self.hosts[host].id;
+        for other in self.hosts.iter().map(|host| host.id).filter(|id| *id != alone) {
+            for link in [(alone, other), (other, alone)] {
+                if cut {
+                    self.cut.insert(link);
+                } else {
+                    self.cut.remove(&link);
+                }
+            }
+        }
+    }
+}
