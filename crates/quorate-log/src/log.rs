@@ -661,7 +661,7 @@ impl<F: Fs> Log<F> {
         if let Some(name) = oldest {
             self.directory.remove(&name)?;
             let mut table = self.table();
-            table.forget_first();
+            table.segments.remove(0);
             let more = table.unneeded() > 0;
             drop(table);
             self.actions.push_front(if more {

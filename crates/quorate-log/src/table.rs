@@ -3,8 +3,9 @@
 //! The table describes what is durable, never what is under way. The log changes it when a job's
 //! sync returned; readers on other threads look places up in it.
 //!
-//! Invariants: the spots of all segments in order have ascending indices without overlap, cover
-//! `origin + 1 ..= last`, and `origin <= base` unless the log is empty.
+//! Invariants: the spots of all segments in order have ascending indices without overlap and cover
+//! `base + 1 ..= last`. While opening scans, the log as it once was begins at `origin`; from then
+//! on `origin` is `base`.
 
 use quorate_core::{EntryId, Index, Term};
 
@@ -15,7 +16,7 @@ use crate::segment::{Segment, Spot};
 pub(crate) struct Table<File> {
     /// The entry before the first that counts; everything up to it is compacted.
     pub(crate) base: EntryId,
-    /// The entry before the first that is still in a segment.
+    /// The entry before the first whose term is known here.
     pub(crate) origin: EntryId,
     /// Last entry.
     pub(crate) last: EntryId,
@@ -106,14 +107,17 @@ impl<File> Table<File> {
     /// A log that does not hold the base holds nothing that follows it: all of it goes, but the
     /// segments stay until a segment that begins at the base exists.
     pub(crate) fn rebase(&mut self, base: EntryId) {
-        if !self.holds(base) {
-            self.origin = base;
+        if self.holds(base) {
+            let after = self.terms.partition_point(|&(first, _)| first <= base.index);
+            self.terms.drain(..after.saturating_sub(1));
+        } else {
             self.last = base;
             self.terms.clear();
             for segment in &mut self.segments {
                 segment.spots.clear();
             }
         }
+        self.origin = base;
         self.base = base;
     }
 
@@ -121,16 +125,5 @@ impl<File> Table<File> {
     pub(crate) fn unneeded(&self) -> usize {
         let needed = self.segments.iter().rposition(|s| s.header.start.index <= self.base.index);
         needed.unwrap_or(0)
-    }
-
-    /// Forgets the oldest segment.
-    pub(crate) fn forget_first(&mut self) {
-        self.segments.remove(0);
-        let Some(start) = self.segments.first().map(|segment| segment.header.start) else { return };
-        if start.index > self.origin.index && start.index <= self.last.index {
-            self.origin = start;
-            let after = self.terms.partition_point(|&(first, _)| first <= start.index);
-            self.terms.drain(..after.saturating_sub(1));
-        }
     }
 }
