@@ -1,7 +1,7 @@
 //! The store's replies as etcd's.
 //!
 //! The header of a whole reply says who answered; headers of replies nested in a transaction's
-//! carry only a revision.
+//! carry only a revision, and that of a nested transaction not even this.
 
 use bytes::Bytes;
 use quorate_kv::{DeleteRangeReply, KeyValue, Outcome, PutReply, RangeReply, Revision, TxnReply};
@@ -59,8 +59,10 @@ fn outcome(outcome: Outcome) -> pb::ResponseOp {
             let header = nested(reply.revision);
             Some(Response::ResponseDeleteRange(delete_range_reply(header, &reply)))
         }
+        // A nested transaction's own header says nothing at all.
         Outcome::Txn(reply) => {
-            Some(Response::ResponseTxn(txn_reply(nested(reply.revision), reply)))
+            let header = Some(pb::ResponseHeader::default());
+            Some(Response::ResponseTxn(txn_reply(header, reply)))
         }
         // No operation of a transaction compacts.
         Outcome::Compact => None,

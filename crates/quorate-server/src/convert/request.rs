@@ -1,8 +1,8 @@
 //! etcd's requests as the store's commands and reads.
 
 use quorate_kv::{
-    Compare, CompareTarget, DeleteRange, KeyRange, KvError, LeaseId, Operation, Put, Range,
-    Relation, Revision, SortOrder, SortTarget, Txn,
+    Compare, CompareTarget, DeleteRange, KeyRange, KvError, LeaseId, MAX_TXN_OPERATIONS, Operation,
+    Put, Range, Relation, Revision, SortOrder, SortTarget, Txn,
 };
 use quorate_proto::etcdserverpb as pb;
 use quorate_proto::etcdserverpb::compare::{
@@ -64,10 +64,43 @@ pub(crate) fn delete_range(request: &pb::DeleteRangeRequest) -> DeleteRange {
 
 /// A transaction. The depth of nesting is bounded by the decoder of the request.
 pub(crate) fn txn(request: &pb::TxnRequest) -> Result<Txn, ApiError> {
+    // What cannot be converted is rare; only then it matters which of several faults comes first.
+    convert(request).map_err(|fault| first_fault(request, MAX_TXN_OPERATIONS).unwrap_or(fault))
+}
+
+fn convert(request: &pb::TxnRequest) -> Result<Txn, ApiError> {
     Ok(Txn {
         compares: request.compare.iter().map(compare).collect::<Result<_, _>>()?,
         success: request.success.iter().map(operation).collect::<Result<_, _>>()?,
         failure: request.failure.iter().map(operation).collect::<Result<_, _>>()?,
+    })
+}
+
+/// The first fault in etcd's order: number of operations, comparisons, operations. `limit` is what
+/// outer transactions leave of the number.
+fn first_fault(request: &pb::TxnRequest, limit: usize) -> Option<ApiError> {
+    let lengths = [request.compare.len(), request.success.len(), request.failure.len()];
+    let longest = lengths.into_iter().max().unwrap_or_default();
+    let Some(left) = limit.checked_sub(longest) else {
+        return Some(KvError::TooManyOperations.into());
+    };
+    for given in &request.compare {
+        if given.key.is_empty() {
+            return Some(KvError::KeyNotProvided.into());
+        }
+        if let Err(fault) = compare(given) {
+            return Some(fault);
+        }
+    }
+    request.success.iter().chain(&request.failure).find_map(|given| match &given.request {
+        Some(Request::RequestTxn(nested)) => first_fault(nested, left),
+        _ => match operation(given) {
+            Ok(Operation::Range(range)) => range.validate().err().map(ApiError::from),
+            Ok(Operation::Put(put)) => put.validate().err().map(ApiError::from),
+            Ok(Operation::DeleteRange(delete)) => delete.validate().err().map(ApiError::from),
+            Ok(Operation::Txn(_)) => None,
+            Err(fault) => Some(fault),
+        },
     })
 }
 
@@ -78,7 +111,7 @@ fn operation(request: &pb::RequestOp) -> Result<Operation, ApiError> {
         Some(Request::RequestDeleteRange(request)) => {
             Ok(Operation::DeleteRange(delete_range(request)))
         }
-        Some(Request::RequestTxn(request)) => Ok(Operation::Txn(txn(request)?)),
+        Some(Request::RequestTxn(request)) => Ok(Operation::Txn(convert(request)?)),
         // etcd's words for an operation without content.
         None => Err(KvError::KeyNotFound.into()),
     }

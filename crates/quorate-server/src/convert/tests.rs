@@ -173,6 +173,29 @@ fn a_transaction_keeps_its_branches_apart_and_its_nesting() {
 }
 
 #[test]
+fn of_several_faults_of_a_transaction_the_first_is_named() {
+    let fault = |request: &pb::TxnRequest| txn(request).unwrap_err();
+    let empty = pb::RequestOp::default;
+    let keyless = || op(Request::RequestRange(Default::default()));
+    let both = |success, failure| pb::TxnRequest { success, failure, ..Default::default() };
+    let not_provided = ApiError::Kv(KvError::KeyNotProvided);
+    let not_found = ApiError::Kv(KvError::KeyNotFound);
+    assert_eq!(fault(&both(vec![keyless(), empty()], vec![])), not_provided);
+    assert_eq!(fault(&both(vec![empty(), keyless()], vec![])), not_found);
+    assert_eq!(fault(&both(vec![empty()], vec![keyless()])), not_found);
+    assert_eq!(fault(&both(vec![keyless()], vec![empty()])), not_provided);
+    let keyless_compare = vec![pb::Compare::default()];
+    let request = pb::TxnRequest { compare: keyless_compare, ..both(vec![empty()], vec![]) };
+    assert_eq!(fault(&request), not_provided);
+    let too_many = ApiError::Kv(KvError::TooManyOperations);
+    assert_eq!(fault(&both(vec![empty(); 129], vec![])), too_many);
+    let nested = op(Request::RequestTxn(both(vec![keyless()], vec![])));
+    assert_eq!(fault(&both(vec![nested, empty()], vec![])), not_provided);
+    let nested = op(Request::RequestTxn(both(vec![empty(); 128], vec![])));
+    assert_eq!(fault(&both(vec![nested], vec![])), too_many, "the outer one leaves 127");
+}
+
+#[test]
 fn replies_say_who_answered_once_and_the_revision_everywhere() {
     let mut store = Store::default();
     let mut apply = |command| store.apply(command, &mut Vec::new());
@@ -203,7 +226,8 @@ fn replies_say_who_answered_once_and_the_revision_everywhere() {
     else {
         panic!("{responses:?}")
     };
-    assert_eq!((put.header, txn.header, delete.header), (bare, bare, bare));
+    assert_eq!((put.header, delete.header), (bare, bare));
+    assert_eq!(txn.header, Some(pb::ResponseHeader::default()));
     let previous = put.prev_kv.as_ref().unwrap();
     assert_eq!((&*previous.key, &*previous.value), (&b"a"[..], &b"1"[..]));
     assert_eq!((previous.create_revision, previous.mod_revision), (2, 2));

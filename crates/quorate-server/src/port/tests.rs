@@ -1,5 +1,6 @@
 //! The services over a real socket, above a store without replication.
 
+mod beside_etcd;
 mod limits;
 mod pages;
 mod raw;
