@@ -145,7 +145,7 @@ impl ConfigBuilder {
         if config.heartbeat.is_zero() {
             return Err(ConfigError::ZeroHeartbeat);
         }
-        if config.election_min < config.heartbeat * 2 {
+        if config.election_min < config.heartbeat.saturating_mul(2) {
             let (heartbeat, election_min) = (config.heartbeat, config.election_min);
             return Err(ConfigError::ElectionTooShort { heartbeat, election_min });
         }

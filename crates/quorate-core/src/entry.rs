@@ -76,6 +76,15 @@ impl Run {
         Self { first: index, count: 1, term, kind, bytes, membership: Some(membership) }
     }
 
+    /// Whether there is an entry in it, and a membership exactly where the kind says so.
+    #[must_use]
+    pub const fn is_well_formed(&self) -> bool {
+        match self.kind {
+            EntryKind::Membership => self.count == 1 && self.membership.is_some(),
+            EntryKind::Opening | EntryKind::Command => self.count > 0 && self.membership.is_none(),
+        }
+    }
+
     /// Index of the last entry.
     #[must_use]
     pub const fn last(&self) -> Index {

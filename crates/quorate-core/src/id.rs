@@ -136,13 +136,25 @@ number!(
 
 impl RequestId {
     /// Requests of one boot that fit below the first of the next boot.
-    const PER_BOOT_BITS: u32 = 40;
+    const PER_BOOT_BITS: u32 = 44;
 
     /// The number before the first request of a boot, so that no reply to an earlier boot's
     /// request can echo a number of this one.
     #[must_use]
     pub const fn before_first(boot: BootCounter) -> Self {
         Self(boot.0 << Self::PER_BOOT_BITS)
+    }
+
+    /// The boot of the sender that made the request.
+    #[must_use]
+    pub const fn boot(self) -> BootCounter {
+        BootCounter(self.0 >> Self::PER_BOOT_BITS)
+    }
+
+    /// The request's place among those of its boot; the first is 1.
+    #[must_use]
+    pub const fn within_boot(self) -> u64 {
+        self.0 & ((1 << Self::PER_BOOT_BITS) - 1)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod raft;
 mod rng;
 pub mod status;
 pub mod time;
+mod trace;
 
 pub use config::{Config, ConfigError};
 pub use effect::{DropReason, Effect, HaltReason, Persist, Send};

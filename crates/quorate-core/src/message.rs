@@ -96,19 +96,21 @@ impl Append {
         self.runs.last().map_or(self.prev.index, Run::last)
     }
 
-    /// Whether the entries follow `prev` without a gap, in terms that never fall nor pass `term`.
+    /// Whether the entries follow `prev` without a gap, in terms that never fall nor pass `term`,
+    /// and each carries what its kind demands.
     #[must_use]
     pub fn is_well_formed(&self, term: Term) -> bool {
         let mut before = self.prev;
         for run in &self.runs {
-            let follows = run.first == before.index.next() && run.term >= before.term;
-            let alone = run.count == 1 || run.membership.is_none();
-            if run.count == 0 || !follows || !alone || run.term > term {
+            let first = before.index.get().checked_add(1);
+            let has_room = run.first.get().checked_add(u64::from(run.count)).is_some();
+            let follows = first == Some(run.first.get()) && has_room && run.term >= before.term;
+            if !follows || !run.is_well_formed() {
                 return false;
             }
             before = run.last_id();
         }
-        true
+        before.term <= term
     }
 }
 

@@ -163,7 +163,11 @@ impl Raft {
             self.hard_state.vote = Some(candidate);
             self.write.hard_state = true;
         }
-        self.reset_election_timer();
+        if matches!(self.role, Role::PreCandidate(_)) {
+            self.become_follower(self.term());
+        } else {
+            self.reset_election_timer();
+        }
         true
     }
 }

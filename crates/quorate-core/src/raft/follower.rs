@@ -25,15 +25,17 @@ impl Raft {
         if !self.follow(from, effects) {
             return;
         }
-        let boot = self.sender.boot;
-        if append.recorded_boot == boot && append.recorded > self.log.last().index {
-            let (recorded, last) = (append.recorded, self.log.last());
+        let (recorded, last) = (append.recorded, self.log.last());
+        if append.recorded_boot == self.sender.boot
+            && recorded > last.index
+            && self.membership().contains(from)
+        {
             return self.halt(HaltReason::LostDurability { recorded, last }, effects);
         }
         let reply = match self.check_append(append) {
             Err(reason) => return effects.push(Effect::Dropped(reason)),
             Ok(Check::Missing(hint)) => AppendReply::Rejected { prev: append.prev.index, hint },
-            Ok(Check::Agrees) => self.take_append(append, effects),
+            Ok(Check::Agrees(difference)) => self.take_append(append, difference, effects),
         };
         if append.wants_reply {
             let after = match reply {
@@ -63,6 +65,9 @@ impl Raft {
             return false;
         }
         let (now, election_at) = (self.now, self.election_deadline());
+        if self.leader().is_none() {
+            self.reads.ask_at(now);
+        }
         if let Role::Follower(follower) = &mut self.role {
             follower.leader = Some(from);
             follower.heard_at = Some(now);
@@ -71,34 +76,45 @@ impl Raft {
         true
     }
 
-    /// Whether the logs agree at `prev` (Raft §5.3, Log Matching).
+    /// Whether the logs agree at `prev` (Raft §5.3, Log Matching). What contradicts a committed
+    /// entry comes from no leader.
     fn check_append(&self, append: &Append) -> Result<Check, DropReason> {
         if !append.is_well_formed(self.term()) || append.prev.term > self.term() {
             return Err(DropReason::Absurd);
         }
-        let prev = append.prev;
-        if prev.index < self.log.base().index || self.log.holds(prev) {
-            return Ok(Check::Agrees);
+        let (prev, base) = (append.prev, self.log.base());
+        if prev.index < base.index || self.log.holds(prev) {
+            let covers_base = |run: &&Run| run.first <= base.index && base.index <= run.last();
+            let at_base = append.runs.iter().find(covers_base);
+            let difference = self.log.first_difference(&above(&append.runs, base.index));
+            let contradicts = at_base.is_some_and(|run| run.term != base.term)
+                || difference.is_some_and(|from| from <= self.commit);
+            return if contradicts {
+                Err(DropReason::Absurd)
+            } else {
+                Ok(Check::Agrees(difference))
+            };
         }
         if prev.index <= self.commit {
             return Err(DropReason::Absurd);
         }
         let hint = self.log.highest_at_or_below(prev.index, prev.term);
-        Ok(Check::Missing(hint.unwrap_or_else(|| self.log.base())))
+        Ok(Check::Missing(hint.unwrap_or(base)))
     }
 
-    /// Takes what is missing, lets go of what conflicts, follows the commit index.
-    fn take_append(&mut self, append: &Append, effects: &mut Vec<Effect>) -> AppendReply {
-        let runs = above(&append.runs, self.log.base().index);
-        if let Some(from) = self.log.first_difference(&runs) {
-            if from <= self.commit {
-                effects.push(Effect::Dropped(DropReason::Absurd));
-                return AppendReply::Accepted { matched: self.commit.min(from.previous()) };
-            }
+    /// Takes what is missing from `difference` on, lets go of what conflicts, follows the commit
+    /// index.
+    fn take_append(
+        &mut self,
+        append: &Append,
+        difference: Option<Index>,
+        effects: &mut Vec<Effect>,
+    ) -> AppendReply {
+        if let Some(from) = difference {
             if from <= self.log.last().index {
                 self.truncate_from(from, effects);
             }
-            for run in above(&runs, from.previous()) {
+            for run in above(&append.runs, from.previous()) {
                 self.append_run(&run);
             }
         }
@@ -113,8 +129,8 @@ impl Raft {
 
 /// What a follower finds at `prev`.
 enum Check {
-    /// The logs agree up to `prev`.
-    Agrees,
+    /// The logs agree up to `prev`, and beyond it up to before this index, if they part at all.
+    Agrees(Option<Index>),
     /// They do not; this is where they may.
     Missing(EntryId),
 }

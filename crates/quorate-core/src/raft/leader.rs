@@ -181,11 +181,23 @@ impl Raft {
         }
     }
 
-    /// A connection to the peer broke: what was under way is lost.
+    /// A connection to the peer broke: what was under way is lost. Where nothing is known of the
+    /// peer yet it is asked where it was asked last: the first entry may be far away, or gone.
     pub(super) fn forget_inflight_of(&mut self, peer: NodeId) {
         let request = self.sender.next_request();
         if let Some(progress) = self.peer_mut(peer) {
-            progress.become_probe(progress.matched.next(), request);
+            let is_streaming = matches!(progress.mode, Mode::Replicate(_));
+            let is_known = is_streaming && progress.matched > Index::ZERO;
+            let next = if is_known { progress.matched.next() } else { progress.next };
+            progress.become_probe(next, request);
+        }
+    }
+
+    /// A connection to the peer stands: a question that was lost with an earlier one need not wait
+    /// for the timer.
+    pub(super) fn ask_again(&mut self, peer: NodeId) {
+        if let Some(Mode::Probe { waiting, .. }) = self.peer_mut(peer).map(|peer| &mut peer.mode) {
+            *waiting = false;
         }
     }
 

@@ -139,7 +139,9 @@ impl Raft {
             Input::Persisted(token) => self.handle_persisted(token, effects),
             Input::Applied(index) => self.handle_applied(index, effects),
             Input::PeerConnected { peer, boot } => {
-                self.handle_boot(peer, boot);
+                if self.handle_boot(peer, boot) {
+                    self.ask_again(peer);
+                }
             }
             Input::PeerClosed(peer) => self.handle_closed(peer),
             Input::SendDropped { to, request } => self.handle_send_dropped(to, request),
@@ -250,6 +252,10 @@ impl Raft {
         }
         if envelope.term > MAX_TERM {
             return effects.push(Effect::Dropped(DropReason::TermOverflow));
+        }
+        // Only a dry run happens in the term before the first.
+        if envelope.term == Term::ZERO && !is_pre_vote(&envelope.message) {
+            return effects.push(Effect::Dropped(DropReason::Absurd));
         }
         if !self.handle_boot(from, envelope.boot) {
             return effects.push(Effect::Dropped(DropReason::OldBoot));

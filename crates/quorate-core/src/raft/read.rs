@@ -5,8 +5,10 @@
 //!   committed.
 //! - It is confirmed when a quorum has answered requests that were sent after the read came: the
 //!   number of a request is the read context. Answers to earlier requests prove nothing about now.
-//! - Elsewhere than on the leader a read asks the leader, each time under a fresh number; it waits
-//!   while there is no leader, up to a limit. A read has no effect, so asking again is safe.
+//! - Elsewhere than on the leader a read asks the leader: one question, under a fresh number, for
+//!   all reads that came since the last. An answer serves every read that came before its question
+//!   was asked, and none that came later. A read has no effect, so asking again is safe; it waits
+//!   while there is no leader, up to a limit.
 
 use std::collections::VecDeque;
 
@@ -26,8 +28,14 @@ pub(crate) struct LeaderRead {
     requests_from: RequestId,
     /// Set once the opening entry is committed.
     index: Option<Index>,
-    /// When a local read came, so that its limit holds across a change of leader.
-    came_at: Instant,
+    /// When to give up; holds across a change of leader.
+    expires_at: Instant,
+}
+
+impl LeaderRead {
+    pub(super) const fn expires_at(&self) -> Instant {
+        self.expires_at
+    }
 }
 
 /// Who asked.
@@ -40,23 +48,31 @@ enum Origin {
 /// Reads of this node that a leader elsewhere must confirm.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ForwardedReads {
+    /// In the order in which they came: by first question and by limit, those never asked last.
     waiting: VecDeque<ForwardedRead>,
+    /// When to ask again for what was asked before.
+    retry_at: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct ForwardedRead {
     id: ReadId,
-    /// The question under way; only an answer to the latest counts.
-    asked: Option<RequestId>,
-    /// When to ask again.
-    retry_at: Instant,
+    /// The first question that was asked after the read came; this and later ones answer it.
+    first_question: Option<RequestId>,
     /// When to give up.
     expires_at: Instant,
 }
 
 impl ForwardedReads {
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.waiting.iter().map(|read| read.retry_at.min(read.expires_at)).min()
+    /// When the limit of a read is reached, or where there is a leader to ask, its answer is late.
+    pub(super) fn next_deadline(&self, has_leader: bool) -> Option<Instant> {
+        let first = self.waiting.front()?;
+        Some(if has_leader { first.expires_at.min(self.retry_at) } else { first.expires_at })
+    }
+
+    /// What was asked before is asked again from `at` on.
+    pub(super) const fn ask_at(&mut self, at: Instant) {
+        self.retry_at = at;
     }
 }
 
@@ -65,10 +81,11 @@ impl Raft {
         if self.reads_waiting() >= self.config.max_pending_reads {
             return effects.push(Effect::ReadFailed(id));
         }
+        let expires_at = self.read_limit();
         if self.is_leader() {
-            self.push_leader_read(Origin::Local(id), self.now);
+            self.push_leader_read(Origin::Local(id), expires_at);
         } else {
-            self.forward(id, self.now);
+            self.forward(id, expires_at);
         }
     }
 
@@ -80,7 +97,8 @@ impl Raft {
         effects: &mut Vec<Effect>,
     ) {
         if self.is_leader() && self.reads_waiting() < self.config.max_pending_reads {
-            self.push_leader_read(Origin::Remote { from, request }, self.now);
+            let expires_at = self.read_limit();
+            self.push_leader_read(Origin::Remote { from, request }, expires_at);
         } else {
             let reply = Message::ReadIndexReply(ReadIndexReply { index: None });
             self.send_reply(from, request, reply, None, effects);
@@ -93,51 +111,50 @@ impl Raft {
         reply: ReadIndexReply,
         effects: &mut Vec<Effect>,
     ) {
-        // A question asked anew makes the answer to the earlier one worthless: see R-RD2, where an
-        // old answer confirmed a read at a deposed leader.
-        let asked = |read: &&mut ForwardedRead| read.asked == Some(request);
-        let Some(read) = self.reads.waiting.iter_mut().find(asked) else {
+        let is_answered =
+            |read: &ForwardedRead| read.first_question.is_some_and(|first| first <= request);
+        let is_ours = request <= self.sender.last_request;
+        if !is_ours || !self.reads.waiting.front().is_some_and(is_answered) {
             return effects.push(Effect::Dropped(DropReason::StaleReply));
-        };
-        let Some(index) = reply.index else {
-            read.asked = None;
-            return;
-        };
-        let id = read.id;
-        self.reads.waiting.retain(|read| read.id != id);
-        effects.push(Effect::ReadReady { id, index });
+        }
+        // Whoever was asked leads no more; the next question goes to who does.
+        let Some(index) = reply.index else { return };
+        // scenario: read/old_answer_serves_no_later_read
+        while let Some(read) = self.reads.waiting.pop_front_if(|read| is_answered(read)) {
+            effects.push(Effect::ReadReady { id: read.id, index });
+        }
     }
 
-    /// Sends every read that waits for its first or next question.
+    /// Asks the leader for every read that was not asked for, and again for those asked long ago.
     pub(super) fn flush_forwarded_reads(&mut self, effects: &mut Vec<Effect>) {
         let Some(leader) = self.leader() else { return };
-        let (now, every) = (self.now, self.config.heartbeat);
-        let mut waiting = core::mem::take(&mut self.reads.waiting);
-        for read in &mut waiting {
-            if read.asked.is_none() && read.retry_at <= now {
-                read.asked = Some(self.send_request(leader, Message::ReadIndex, effects));
-                read.retry_at = now.after(every);
-            }
+        let Some(newest) = self.reads.waiting.back() else { return };
+        if newest.first_question.is_some() && self.reads.retry_at > self.now {
+            return;
         }
-        self.reads.waiting = waiting;
+        let question = self.send_request(leader, Message::ReadIndex, effects);
+        for read in self.reads.waiting.iter_mut().rev() {
+            if read.first_question.is_some() {
+                break;
+            }
+            read.first_question = Some(question);
+        }
+        self.reads.retry_at = self.now.after(self.config.heartbeat);
     }
 
-    /// Gives up reads past their limit and asks again where no answer came.
-    pub(super) fn expire_forwarded_reads(&mut self, effects: &mut Vec<Effect>) {
-        let (now, every) = (self.now, self.config.heartbeat);
-        let has_leader = self.leader().is_some();
-        self.reads.waiting.retain_mut(|read| {
-            let expired = read.expires_at <= now;
-            if expired {
-                effects.push(Effect::ReadFailed(read.id));
-            } else if read.retry_at <= now {
-                read.asked = None;
-                if !has_leader {
-                    read.retry_at = now.after(every);
-                }
+    /// Gives up reads past their limit.
+    pub(super) fn expire_reads(&mut self, effects: &mut Vec<Effect>) {
+        let now = self.now;
+        let forwarded = |read: &mut ForwardedRead| read.expires_at <= now;
+        while let Some(read) = self.reads.waiting.pop_front_if(forwarded) {
+            effects.push(Effect::ReadFailed(read.id));
+        }
+        let Role::Leader(leader) = &mut self.role else { return };
+        while let Some(read) = leader.reads.pop_front_if(|read| read.expires_at <= now) {
+            if let Origin::Local(id) = read.origin {
+                effects.push(Effect::ReadFailed(id));
             }
-            !expired
-        });
+        }
     }
 
     /// Makes sure that a peer is asked something after the latest read came.
@@ -170,7 +187,7 @@ impl Raft {
         let Role::Leader(leader) = &mut self.role else { return };
         for read in core::mem::take(&mut leader.reads) {
             if let Origin::Local(id) = read.origin {
-                self.forward(id, read.came_at);
+                self.forward(id, read.expires_at);
             }
         }
     }
@@ -178,7 +195,7 @@ impl Raft {
     /// This node leads: the reads that waited for a leader are its own to confirm.
     pub(super) fn lead_local_reads(&mut self) {
         for read in core::mem::take(&mut self.reads.waiting) {
-            self.push_leader_read(Origin::Local(read.id), self.now);
+            self.push_leader_read(Origin::Local(read.id), read.expires_at);
         }
     }
 
@@ -190,16 +207,18 @@ impl Raft {
         own + self.reads.waiting.len()
     }
 
-    fn forward(&mut self, id: ReadId, came_at: Instant) {
-        let expires_at = came_at.after(self.config.election_max * 4);
-        let read = ForwardedRead { id, asked: None, retry_at: self.now, expires_at };
-        self.reads.waiting.push_back(read);
+    fn read_limit(&self) -> Instant {
+        self.now.after(self.config.election_max.saturating_mul(4))
     }
 
-    fn push_leader_read(&mut self, origin: Origin, came_at: Instant) {
+    fn forward(&mut self, id: ReadId, expires_at: Instant) {
+        self.reads.waiting.push_back(ForwardedRead { id, first_question: None, expires_at });
+    }
+
+    fn push_leader_read(&mut self, origin: Origin, expires_at: Instant) {
         let requests_from = self.sender.next_request();
         if let Role::Leader(leader) = &mut self.role {
-            leader.reads.push_back(LeaderRead { origin, requests_from, index: None, came_at });
+            leader.reads.push_back(LeaderRead { origin, requests_from, index: None, expires_at });
         }
         self.index_reads();
     }

@@ -7,7 +7,7 @@ use super::read::ForwardedReads;
 use super::role::{Follower, Role};
 use super::{Raft, Sender, Write};
 use crate::config::Config;
-use crate::entry::{EntryKind, Run};
+use crate::entry::Run;
 use crate::error::StartError;
 use crate::hard_state::HardState;
 use crate::id::{BootCounter, EntryId, Index, NodeId, RequestId};
@@ -102,8 +102,7 @@ fn check_run(log: &Log, run: &Run) -> Result<(), StartError> {
     if run.count == 0 || run.first != after.index.next() || run.term < after.term {
         return Err(StartError::BrokenLog { after, found: run.first });
     }
-    let is_membership = run.kind == EntryKind::Membership;
-    if is_membership != run.membership.is_some() || (is_membership && run.count != 1) {
+    if !run.is_well_formed() {
         return Err(StartError::MembershipContent { index: run.first });
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! instant. A burst of late timers starts at most one dry run.
 
 use super::Raft;
+use super::read::LeaderRead;
 use super::role::Role;
 use crate::effect::Effect;
 use crate::time::Instant;
@@ -24,14 +25,16 @@ impl Raft {
                 let beats = leader.peers.values().map(|peer| peer.sent_at);
                 let beat = beats.min().map(|sent_at| sent_at.after(self.config.heartbeat));
                 let check = self.config.check_quorum.then_some(leader.quorum_check_at);
-                [beat, check].into_iter().flatten().min()
+                let read = leader.reads.front().map(LeaderRead::expires_at);
+                [beat, check, read].into_iter().flatten().min()
             }
         };
-        [role, self.reads.next_deadline()].into_iter().flatten().min()
+        let reads = self.reads.next_deadline(self.leader().is_some());
+        [role, reads].into_iter().flatten().min()
     }
 
     pub(super) fn handle_timer(&mut self, effects: &mut Vec<Effect>) {
-        self.expire_forwarded_reads(effects);
+        self.expire_reads(effects);
         match &self.role {
             Role::Follower(follower) => {
                 if self.may_campaign() && follower.election_at <= self.now {

@@ -1,0 +1,3 @@
+//! Random clusters against the rules that must always hold.
+
+mod cluster;
