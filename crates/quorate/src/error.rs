@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use quorate_core::{HaltReason, Index};
+use quorate_core::{BootCounter, HaltReason, Index, NodeId};
 
 use crate::codec::CodecError;
 
@@ -48,11 +48,9 @@ pub enum Refusal {
     #[error("the node has too much work waiting; try again later")]
     Overloaded,
     /// The command exceeds what one entry may hold.
-    #[error("the command has {bytes} bytes, and one entry holds at most {limit}")]
+    #[error("the command is larger than the {limit} bytes that one entry holds")]
     TooLarge {
-        /// Size of the encoded command.
-        bytes: usize,
-        /// What is allowed.
+        /// Bytes that are allowed.
         limit: usize,
     },
     /// The command has no encoding.
@@ -159,6 +157,25 @@ pub enum StopReason {
         /// The entry that holds it.
         index: Index,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// Another process runs this node in a later boot: its data directory was copied.
+    #[error(
+        "another process is this node in boot {other}, this one is boot {own}: the data directory \
+         was copied; keep one of the two, and let the other machine join as a new node"
+    )]
+    Twin {
+        /// The boot of this process.
+        own: BootCounter,
+        /// The boot of the other.
+        other: BootCounter,
+    },
+    /// A peer has met a later boot of this node.
+    #[error("node {peer} refuses this process for good: {reason}")]
+    Superseded {
+        /// The peer.
+        peer: NodeId,
+        /// What it said.
         reason: String,
     },
     /// A part of the node ended when it should not have.

@@ -1,0 +1,155 @@
+//! The state machine's thread: executes what the replica hands over, and answers.
+//!
+//! Local calls get their reply as a value, without encoding it; forwarded ones get it encoded.
+//! Queries wait here until their read index is applied. A panic of the state machine is caught only
+//! to say where it happened: the state is never used again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use quorate_core::{Index, NodeId};
+use quorate_log::Entries;
+
+use super::port::Ended;
+use super::shared::{Applied, ApplyJob, Event, Outgoing, Shared};
+use super::threads::panic_text;
+use crate::applier::Applier;
+use crate::codec::Codec;
+use crate::error::StopReason;
+use crate::machine::StateMachine;
+use crate::replica::{CallId, ForwardNumber, ForwardOutcome, Origin};
+
+struct Role<M: StateMachine> {
+    applier: Applier<M>,
+    shared: Arc<Shared<M>>,
+    outgoing: Outgoing<M>,
+    /// Replies to forwarded calls since the last report.
+    answers: Vec<(NodeId, ForwardNumber, ForwardOutcome)>,
+    /// Queries whose read index is not applied yet.
+    waiting: Vec<(Index, Vec<(CallId, M::Query)>)>,
+}
+
+/// Runs until it is told to stop, or the state machine cannot go on.
+pub(crate) fn run<M: StateMachine>(machine: M, shared: &Arc<Shared<M>>) {
+    let shared = Arc::clone(shared);
+    let applier = Applier::new(machine);
+    let (outgoing, answers, waiting) = (Outgoing::default(), Vec::new(), Vec::new());
+    let mut role = Role { applier, shared, outgoing, answers, waiting };
+    let mut jobs = Vec::new();
+    loop {
+        role.shared.apply.wait(&mut jobs, None);
+        let before = role.applier.applied();
+        let mut ended = false;
+        for job in jobs.drain(..) {
+            let done = match job {
+                ApplyJob::Entries { entries, answers } => role.execute(&entries, &answers),
+                ApplyJob::Queries { min_index, queries } => role.ask(min_index, queries),
+                ApplyJob::Stop => {
+                    ended = true;
+                    break;
+                }
+            };
+            if let Err(reason) = done {
+                tracing::error!(%reason, "the state machine cannot go on");
+                role.outgoing.flush();
+                role.stop(reason);
+                return;
+            }
+        }
+        role.report(before);
+        if ended {
+            role.shared.apply.close(&mut jobs);
+            return;
+        }
+    }
+}
+
+impl<M: StateMachine> Role<M> {
+    fn execute(
+        &mut self,
+        entries: &Entries,
+        answers: &[(Index, Origin)],
+    ) -> Result<(), StopReason> {
+        let Self { applier, shared, outgoing, answers: remote, .. } = self;
+        let reply = |origin, reply: M::Reply| match origin {
+            Origin::Local(call) => outgoing.push(shared, call, Ended::Reply(reply)),
+            Origin::Remote { peer, number } => {
+                let mut bytes = Vec::new();
+                let encoded = reply.encode(&mut bytes).map(|()| ForwardOutcome::Applied(bytes));
+                remote.push((peer, number, encoded.unwrap_or(ForwardOutcome::Unknown)));
+            }
+        };
+        match catch_unwind(AssertUnwindSafe(|| applier.apply(entries, answers, reply))) {
+            Ok(Ok(())) => {}
+            Ok(Err(undecodable)) => {
+                let (index, source) = (undecodable.index, undecodable.source);
+                return Err(StopReason::Undecodable { index, source });
+            }
+            Err(panic) => {
+                let (index, reason) = (self.applier.applying(), panic_text(&*panic));
+                return Err(StopReason::ApplyPanicked { index, reason });
+            }
+        }
+        self.answer_waiting()
+    }
+
+    fn ask(
+        &mut self,
+        min_index: Option<Index>,
+        queries: Vec<(CallId, M::Query)>,
+    ) -> Result<(), StopReason> {
+        match min_index {
+            Some(index) if index > self.applier.applied() => {
+                self.waiting.push((index, queries));
+                Ok(())
+            }
+            _ => self.answer(queries),
+        }
+    }
+
+    fn answer_waiting(&mut self) -> Result<(), StopReason> {
+        let applied = self.applier.applied();
+        while let Some(at) = self.waiting.iter().position(|(index, _)| *index <= applied) {
+            let (_, queries) = self.waiting.remove(at);
+            self.answer(queries)?;
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, queries: Vec<(CallId, M::Query)>) -> Result<(), StopReason> {
+        let Self { applier, shared, outgoing, .. } = self;
+        let all = || {
+            for (call, query) in queries {
+                outgoing.push(shared, call, Ended::Answer(applier.query(query)));
+            }
+        };
+        catch_unwind(AssertUnwindSafe(all)).map_err(|panic| StopReason::QueryPanicked {
+            index: self.applier.applied(),
+            reason: panic_text(&*panic),
+        })
+    }
+
+    /// Sends out what has gathered: one batch per port, one report to the replica.
+    fn report(&mut self, before: Index) {
+        self.outgoing.flush();
+        let index = self.applier.applied();
+        if index == before {
+            return;
+        }
+        self.shared.facts.set_applied(index);
+        let application_index = self.applier.application_index();
+        let answers = std::mem::take(&mut self.answers);
+        let applied = Applied { index, application_index, answers };
+        if self.shared.inbox.push(Event::Applied(applied)).is_err() {
+            tracing::debug!(%index, "entries were executed after the node had stopped");
+        }
+    }
+
+    fn stop(&self, reason: StopReason) {
+        let mut unserved = Vec::new();
+        self.shared.apply.close(&mut unserved);
+        if self.shared.inbox.push(Event::Stop(reason)).is_err() {
+            tracing::debug!("the state machine ended after the node had stopped");
+        }
+    }
+}

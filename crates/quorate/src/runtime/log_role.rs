@@ -1,0 +1,101 @@
+//! The log's thread: steps the durable log, which decides; this only waits and passes on.
+//!
+//! - Every wake-up takes all that waits, so that one sync serves it (group commit).
+//! - When nothing came for a while after a batch, the idle fence follows, and the next segment is
+//!   made ready.
+//! - An error of the log is final: it is reported, and nothing is written any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_core::{ClusterId, PersistToken};
+use quorate_log::{Fs, Log, LogError, Progress, Write};
+
+use super::mailbox::Mailbox;
+use super::shared::{Event, Shared};
+use crate::error::StopReason;
+use crate::machine::StateMachine;
+
+/// Time without a write after which the last batch is fenced.
+const IDLE: Duration = Duration::from_millis(20);
+
+/// What the log's thread shall do.
+#[derive(Debug)]
+pub(crate) enum LogJob {
+    /// Make a write durable.
+    Write(Write),
+    /// Make the founding record durable.
+    Found(ClusterId, Vec<u8>),
+    /// End, when everything before is durable.
+    Stop,
+}
+
+/// Runs until it is told to stop, or the log fails. The log is closed when this returns.
+pub(crate) fn run<M: StateMachine, F: Fs>(
+    mut log: Log<F>,
+    jobs: &Mailbox<LogJob>,
+    shared: &Arc<Shared<M>>,
+) {
+    let mut taken = Vec::new();
+    let mut stopping = false;
+    while !stopping {
+        let maintenance = log.maintenance();
+        let pending = maintenance.fence || maintenance.prepare_segment;
+        jobs.wait(&mut taken, pending.then_some(IDLE));
+        if taken.is_empty() {
+            if maintenance.fence {
+                log.fence();
+            }
+            if maintenance.prepare_segment {
+                log.prepare_segment();
+            }
+        }
+        if let Err(error) = work(&mut log, jobs, &mut taken, &mut stopping, shared) {
+            tracing::error!(%error, "the log failed");
+            // The replica may be gone already; then nobody needs to know.
+            drop(
+                shared.inbox.push(Event::Stop(StopReason::LogFailed { reason: error.to_string() })),
+            );
+            break;
+        }
+    }
+    jobs.close(&mut taken);
+}
+
+/// Steps the log until nothing is left to do, taking in what comes meanwhile.
+fn work<M: StateMachine, F: Fs>(
+    log: &mut Log<F>,
+    jobs: &Mailbox<LogJob>,
+    taken: &mut Vec<LogJob>,
+    stopping: &mut bool,
+    shared: &Arc<Shared<M>>,
+) -> Result<(), LogError> {
+    loop {
+        for job in taken.drain(..) {
+            match job {
+                LogJob::Write(write) => log.enqueue(write),
+                LogJob::Found(cluster, record) => {
+                    // The founding asks once, and only while the directory has no record.
+                    log.found(cluster, record).expect("a directory is founded once");
+                }
+                LogJob::Stop => *stopping = true,
+            }
+        }
+        match log.step()? {
+            Progress::Idle => return Ok(()),
+            Progress::Persisted(token) => {
+                report(shared, Event::Persisted(token), Some(token));
+                // Whatever waits by now goes into the next batch together.
+                jobs.take(taken);
+            }
+            Progress::Founded(_) => report(shared, Event::Founded, None),
+            _ => {}
+        }
+    }
+}
+
+fn report<M: StateMachine>(shared: &Shared<M>, event: Event<M>, token: Option<PersistToken>) {
+    if shared.inbox.push(event).is_err() {
+        tracing::debug!(?token, "a write became durable after the node had stopped");
+    }
+}

@@ -1,0 +1,26 @@
+//! Threads, queues and sockets around the pure parts of a node.
+//!
+//! Four threads, each a role: the *replica* decides and talks to peers, the *log* writes, the
+//! *reader* reads older entries back, *apply* owns the state machine. They hand work over in
+//! batches ([`mailbox`]) and share nothing else that changes. Clients run on the caller's runtime
+//! ([`port`]).
+//!
+//! - The replica's thread never blocks on a disk, a peer or a state machine.
+//! - What fails stops the whole node, with one reason that everybody sees; nothing is retried.
+//! - When a stop is reported, all threads have ended and the data directory is free.
+
+mod apply_role;
+mod clock;
+mod log_role;
+mod mailbox;
+mod perform;
+pub(crate) mod port;
+mod publish;
+mod read_role;
+mod replica_role;
+mod seed;
+pub(crate) mod shared;
+mod start;
+mod threads;
+
+pub(crate) use start::start;

@@ -1,0 +1,217 @@
+//! Starting a node: everything that can fail is done before the first thread runs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use quorate_core::{ClusterId, Index, NodeId, ReadId, RoleName, Term};
+use quorate_log::{EntryRef, OpenOptions, OsFs, Recovered, open_blocking};
+
+use super::clock::Clock;
+use super::mailbox::Mailbox;
+use super::publish::Publisher;
+use super::replica_role::{Phase, ReplicaRole};
+use super::seed::Seed;
+use super::shared::{Outgoing, Shared};
+use super::threads::{self, Parts};
+use crate::builder::{Listen, Settings, StartError};
+use crate::founding::Founding;
+use crate::machine::StateMachine;
+use crate::node::Node;
+use crate::replica::{Replica, ReplicaCounters};
+use crate::roster::{FoundingRecord, Roster};
+use crate::status::Status;
+use crate::transport::handshake::Caller;
+use crate::transport::{Listening, Transport, TransportConfig};
+
+/// Bytes that an entry has beside its command.
+const ENTRY_OVERHEAD: usize = 1024;
+
+/// Random numbers of this start.
+struct Draws {
+    node: NodeId,
+    cluster: ClusterId,
+    log: u64,
+    elections: u64,
+    process: u64,
+    jitter: u64,
+}
+
+impl Draws {
+    fn new() -> Result<Self, StartError> {
+        let draw = || {
+            let drawn = getrandom::u64();
+            // Zero means "none" in several places.
+            drawn
+                .map(|number| number.max(1))
+                .map_err(|error| StartError::NoEntropy { reason: error.to_string() })
+        };
+        let node = NodeId::new(draw()?).expect("a draw is never zero");
+        Ok(Self {
+            node,
+            cluster: ClusterId(draw()?),
+            log: draw()?,
+            elections: draw()?,
+            process: draw()?,
+            jitter: draw()?,
+        })
+    }
+}
+
+/// Starts a node: checks and opens everything, then starts its threads.
+pub(crate) async fn start<M: StateMachine>(
+    machine: M,
+    settings: Settings,
+    listen: Listen,
+) -> Result<Node<M>, StartError> {
+    let opening = tokio::task::spawn_blocking(move || open(machine, settings, listen));
+    opening.await.unwrap_or_else(|error| Err(StartError::Interrupted { reason: error.to_string() }))
+}
+
+fn open<M: StateMachine>(
+    machine: M,
+    settings: Settings,
+    listen: Listen,
+) -> Result<Node<M>, StartError> {
+    let draws = Draws::new()?;
+    let listening = match listen {
+        Listen::Address(address) => Listening::bind(&address)?,
+        Listen::Bound(listening) => listening,
+    };
+    let options = OpenOptions {
+        config: settings.log,
+        format_as: Some(draws.node),
+        cluster: None,
+        seed: draws.log,
+        proven: Index::ZERO,
+    };
+    let directory = settings.data_dir.clone();
+    let mut recovered = open_blocking(OsFs::new(&directory), options)?;
+    report(&recovered, &directory);
+    let (id, boot) = (recovered.identity.node, recovered.boot);
+    let record = founding_record(&recovered, &directory)?;
+    let clock = Clock::start();
+    let now = clock.now();
+    let (me, peers) = (settings.member(id), settings.peers.clone());
+    Roster::of_voters([me.clone()]).map_err(StartError::Member)?;
+    let founding = Founding::new(now, me, peers, draws.cluster, record.clone())?;
+    let log_time_ms = last_log_time(&mut recovered, &directory)?;
+    let config = settings.replica.clone();
+    let (seed, log) = Seed::new(recovered, config, draws.elections, log_time_ms);
+    let phase = match &record {
+        None => Phase::Forming(Some(Box::new(seed))),
+        Some(record) => {
+            let replica = Replica::new(seed.start(record, now));
+            let replica = replica.map_err(|source| StartError::Replica { directory, source })?;
+            Phase::Running(Box::new(replica))
+        }
+    };
+    let runtime = threads::runtime()?;
+    let transport = {
+        let _entered = runtime.enter();
+        let config = TransportConfig {
+            max_entry_bytes: settings.replica.max_command_bytes + ENTRY_OVERHEAD,
+            seed: draws.jitter,
+            ..TransportConfig::default()
+        };
+        let me = Caller { node: id, boot, process: draws.process };
+        let cluster = record.map_or(ClusterId::ZERO, |record| record.cluster);
+        let started = Transport::start(listening, config, me, cluster);
+        started.map_err(|source| StartError::System { what: "the listening socket", source })?
+    };
+    transport.set_answer(founding.answer());
+    let waiting_for = founding.waiting(now).map(|waiting| waiting.to_string());
+    let status = status(id, &settings, waiting_for);
+    let shared = Arc::new(Shared::new(status, settings.call_timeout, settings.queue_bytes));
+    let role = ReplicaRole {
+        shared: Arc::clone(&shared),
+        clock,
+        config: settings.replica,
+        transport,
+        founding,
+        phase,
+        log: Arc::new(Mailbox::default()),
+        reader: Arc::new(Mailbox::default()),
+        publisher: Publisher::new(boot),
+        reachable: BTreeMap::new(),
+        queries: BTreeMap::new(),
+        last_read: ReadId::ZERO,
+        batch: Vec::new(),
+        application_index: 0,
+        applied: Index::ZERO,
+        effects: Vec::new(),
+        writes: Vec::new(),
+        applies: Vec::new(),
+        outgoing: Outgoing::default(),
+        stopping: None,
+    };
+    threads::spawn(Parts { runtime, role, log, machine })?;
+    Ok(Node::new(id, shared))
+}
+
+/// Says what opening the directory noticed.
+fn report(recovered: &Recovered<OsFs>, directory: &Path) {
+    let (directory, report) = (directory.display(), &recovered.report);
+    let (node, boot, last) = (recovered.identity.node, recovered.boot, recovered.log.last());
+    tracing::info!(%directory, %node, %boot, %last, formatted = report.formatted, "opened");
+    if let Some(torn) = &report.torn {
+        tracing::info!(
+            file = %torn.file.display(),
+            offset = torn.offset,
+            bytes = torn.bytes,
+            "cut a torn tail that was never acknowledged"
+        );
+    }
+    for file in &report.hard_state_repaired {
+        tracing::warn!(file = %file.display(), "a copy of term and vote was unreadable; repaired");
+    }
+    for file in &report.unknown_files {
+        tracing::warn!(file = %file.display(), "this file does not belong here; left alone");
+    }
+}
+
+fn founding_record(
+    recovered: &Recovered<OsFs>,
+    directory: &Path,
+) -> Result<Option<FoundingRecord>, StartError> {
+    let record = recovered.identity.founding.as_deref().map(FoundingRecord::decode).transpose();
+    record.map_err(|source| StartError::BadRecord { directory: directory.to_owned(), source })
+}
+
+/// The log time of the last entry; a later leader continues from it.
+fn last_log_time(recovered: &mut Recovered<OsFs>, directory: &Path) -> Result<u64, StartError> {
+    if recovered.runs.is_empty() {
+        return Ok(0);
+    }
+    let last = recovered.log.last().index;
+    let slices = recovered.log.read(last, last, usize::MAX).map_err(|error| {
+        let (directory, reason) = (directory.to_owned(), error.to_string());
+        StartError::LastEntry { directory, reason }
+    })?;
+    let entry: Option<EntryRef<'_>> = slices.last().and_then(|slice| slice.entry(last));
+    Ok(entry.map_or(0, |entry| entry.envelope.log_time_ms))
+}
+
+fn status(node: NodeId, settings: &Settings, waiting_for: Option<String>) -> Status {
+    Status {
+        node,
+        name: settings.name.clone(),
+        peer_address: settings.address.clone(),
+        cluster: None,
+        members: None,
+        role: RoleName::Follower,
+        term: Term::ZERO,
+        leader: None,
+        first: Index(1),
+        commit: Index::ZERO,
+        applied: Index::ZERO,
+        application_index: 0,
+        persisted: Index::ZERO,
+        last: Index::ZERO,
+        peers: Vec::new(),
+        connected: Vec::new(),
+        waiting_for,
+        stopped: None,
+        counters: ReplicaCounters::default(),
+    }
+}

@@ -1,0 +1,5 @@
+//! Real nodes: threads, disks and sockets of this machine.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod cluster;
+mod nodes;
