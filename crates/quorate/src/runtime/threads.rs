@@ -18,6 +18,9 @@ use crate::builder::StartError;
 use crate::error::{Refusal, StopReason};
 use crate::machine::StateMachine;
 
+/// Turns that the connections get to write what is queued when a node stops.
+const LAST_ROUNDS: usize = 8;
+
 /// What the threads are made of.
 pub(crate) struct Parts<M: StateMachine, F: Fs> {
     pub(crate) runtime: Runtime,
@@ -51,7 +54,7 @@ pub(crate) fn spawn<M: StateMachine, F: Fs>(parts: Parts<M, F>) -> Result<(), St
         move || apply_role::run(machine, &shared)
     })?;
     let name = "quorate-replica".to_owned();
-    let spawned = Builder::new().name(name).spawn(move || replica(&runtime, others));
+    let spawned = Builder::new().name(name).spawn(move || replica(runtime, others));
     spawned.map(drop).map_err(|source| StartError::System { what: "a thread", source })
 }
 
@@ -106,7 +109,7 @@ impl<M: StateMachine> Drop for Others<M> {
 }
 
 /// The replica's thread, from its first wake-up to the end of the node.
-fn replica<M: StateMachine>(runtime: &Runtime, mut others: Others<M>) {
+fn replica<M: StateMachine>(runtime: Runtime, mut others: Others<M>) {
     let shared = Arc::clone(&others.shared);
     let mut role = others.role.take().expect("it was put there");
     let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(role.run())));
@@ -124,14 +127,24 @@ fn replica<M: StateMachine>(runtime: &Runtime, mut others: Others<M>) {
     refuse_unserved(&mut role);
     if is_sound {
         role.end_calls();
+        runtime.block_on(last_words());
     }
     others.role = Some(role);
     others.join();
+    // The sockets go with the runtime: whoever hears of the stop may use their addresses.
+    drop(runtime);
     shared.stop_ports();
     shared.status.send_modify(|status| {
         status.leader = None;
         status.stopped = Some(reason);
     });
+}
+
+/// Lets the connections write what was queued in the last wake-up.
+async fn last_words() {
+    for _ in 0..LAST_ROUNDS {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Refuses the calls that were handed over and never looked at.

@@ -29,6 +29,9 @@ async fn the_loss_of_the_leader_is_survived_and_it_comes_back() {
     let client = cluster.node(other).client();
     call(&client, "before").await;
     cluster.shut_down(old).await;
+    // A call that was on its way to the old leader would be unknown.
+    cluster.leader().await;
+    timeout(PATIENCE, cluster.node(other).ready()).await.unwrap().unwrap();
     call(&client, "without").await;
     cluster.restart(old).await;
     let back = cluster.node(old);
