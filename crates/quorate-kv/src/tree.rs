@@ -15,6 +15,7 @@
 //! - all leaves have one depth; no node but the root is empty; none exceeds its capacity.
 
 mod iter;
+mod sorted;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use core::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use iter::{Iter, IterBack};
+use sorted::{Keyed, Sorted, roomy, split_roomy};
 
 use crate::key_value::KeyValue;
 
@@ -88,7 +90,7 @@ pub(crate) struct Tree<O> {
 
 #[derive(Debug)]
 enum Node {
-    Leaf(Vec<KeyValue>),
+    Leaf(Sorted<KeyValue>),
     Inner(Inner),
 }
 
@@ -96,7 +98,7 @@ enum Node {
 struct Inner {
     /// One less than children; shared by copies of the node, because it changes only when a
     /// child splits or is joined.
-    bounds: Arc<Vec<Bound>>,
+    bounds: Arc<Sorted<Bound>>,
     children: Vec<Arc<Node>>,
     /// Versions below each child.
     counts: Vec<usize>,
@@ -127,17 +129,16 @@ impl Bound {
     }
 }
 
-/// A node's vectors have their final capacity from the start, so that growing never copies.
-fn roomy<T: Clone>(items: &[T]) -> Vec<T> {
-    let mut vector = Vec::with_capacity(CAPACITY);
-    vector.extend_from_slice(items);
-    vector
+impl Keyed for Bound {
+    fn key(&self) -> &[u8] {
+        &self.key
+    }
 }
 
 impl Clone for Node {
     fn clone(&self) -> Self {
         match self {
-            Self::Leaf(kvs) => Self::Leaf(roomy(kvs)),
+            Self::Leaf(kvs) => Self::Leaf(kvs.clone()),
             Self::Inner(inner) => Self::Inner(Inner {
                 bounds: Arc::clone(&inner.bounds),
                 children: roomy(&inner.children),
@@ -151,7 +152,7 @@ impl Node {
     /// Versions or children that the node holds itself.
     fn width(&self) -> usize {
         match self {
-            Self::Leaf(kvs) => kvs.len(),
+            Self::Leaf(kvs) => kvs.items.len(),
             Self::Inner(inner) => inner.children.len(),
         }
     }
@@ -159,7 +160,7 @@ impl Node {
     /// Versions below the node.
     fn count(&self) -> usize {
         match self {
-            Self::Leaf(kvs) => kvs.len(),
+            Self::Leaf(kvs) => kvs.items.len(),
             Self::Inner(inner) => inner.counts.iter().sum(),
         }
     }
@@ -168,23 +169,20 @@ impl Node {
 impl Inner {
     /// Which child covers a position.
     fn child_at(&self, at: Position<'_>) -> usize {
-        self.bounds.partition_point(|bound| bound.position() <= at)
+        self.bounds.partition(at.key, |bound| bound.position() <= at)
     }
 
     /// Makes room for one more child by giving the upper part of the children away.
     fn split(&mut self, inserting_at: usize) -> (Bound, Self) {
         let cut = split_point(self.children.len(), inserting_at);
         let bounds = Arc::make_mut(&mut self.bounds);
-        let upper_bounds = roomy(&bounds[cut..]);
-        bounds.truncate(cut);
+        let upper_bounds = bounds.split_off(cut);
         let bound = bounds.pop().expect("a split leaves at least one child on either side");
         let upper = Self {
             bounds: Arc::new(upper_bounds),
-            children: roomy(&self.children[cut..]),
-            counts: roomy(&self.counts[cut..]),
+            children: split_roomy(&mut self.children, cut),
+            counts: split_roomy(&mut self.counts, cut),
         };
-        self.children.truncate(cut);
-        self.counts.truncate(cut);
         (bound, upper)
     }
 
@@ -219,7 +217,7 @@ impl Inner {
             (Node::Leaf(left), Node::Leaf(mut right)) => left.append(&mut right),
             (Node::Inner(left), Node::Inner(mut right)) => {
                 let bounds = Arc::make_mut(&mut left.bounds);
-                bounds.push(bound);
+                bounds.insert(bounds.items.len(), bound);
                 bounds.append(Arc::make_mut(&mut right.bounds));
                 left.children.append(&mut right.children);
                 left.counts.append(&mut right.counts);
@@ -239,7 +237,7 @@ const fn split_point(width: usize, inserting_at: usize) -> usize {
 
 impl<O: Order> Default for Tree<O> {
     fn default() -> Self {
-        Self { root: Arc::new(Node::Leaf(roomy(&[]))), len: 0, order: PhantomData }
+        Self { root: Arc::new(Node::Leaf(Sorted::new(roomy(&[])))), len: 0, order: PhantomData }
     }
 }
 
@@ -256,9 +254,12 @@ impl<O: Order> Tree<O> {
             Inserted::Added => {}
             Inserted::Split(bound, upper) => {
                 let upper_count = upper.count();
-                let lower = core::mem::replace(&mut self.root, Arc::new(Node::Leaf(Vec::new())));
+                let lower = core::mem::replace(
+                    &mut self.root,
+                    Arc::new(Node::Leaf(Sorted::new(Vec::new()))),
+                );
                 self.root = Arc::new(Node::Inner(Inner {
-                    bounds: Arc::new(roomy(&[bound])),
+                    bounds: Arc::new(Sorted::new(roomy(&[bound]))),
                     children: roomy(&[lower, upper]),
                     counts: roomy(&[self.len + 1 - upper_count, upper_count]),
                 }));
@@ -291,8 +292,8 @@ impl<O: Order> Tree<O> {
             match node {
                 Node::Inner(inner) => node = &inner.children[inner.child_at(at)],
                 Node::Leaf(kvs) => {
-                    let index = kvs.binary_search_by(|kv| O::position(kv).cmp(&at)).ok()?;
-                    return Some(&kvs[index]);
+                    let index = kvs.partition(at.key, |kv| O::position(kv) < at);
+                    return kvs.items.get(index).filter(|kv| O::position(kv) == at);
                 }
             }
         }
@@ -309,7 +310,9 @@ impl<O: Order> Tree<O> {
                     before += inner.counts[..child].iter().sum::<usize>();
                     node = &inner.children[child];
                 }
-                Node::Leaf(kvs) => return before + kvs.partition_point(|kv| O::position(kv) < at),
+                Node::Leaf(kvs) => {
+                    return before + kvs.partition(at.key, |kv| O::position(kv) < at);
+                }
             }
         }
     }
@@ -360,24 +363,24 @@ fn insert_into<O: Order>(node: &mut Arc<Node>, kv: KeyValue) -> Inserted {
     }
 }
 
-fn insert_into_leaf<O: Order>(kvs: &mut Vec<KeyValue>, kv: KeyValue) -> Inserted {
-    let at = match kvs.binary_search_by(|other| O::position(other).cmp(&O::position(&kv))) {
-        Ok(index) => return Inserted::Replaced(core::mem::replace(&mut kvs[index], kv)),
-        Err(index) => index,
-    };
-    if kvs.len() < CAPACITY {
+fn insert_into_leaf<O: Order>(kvs: &mut Sorted<KeyValue>, kv: KeyValue) -> Inserted {
+    let position = O::position(&kv);
+    let at = kvs.partition(position.key, |other| O::position(other) < position);
+    if let Some(other) = kvs.items.get_mut(at)
+        && O::position(other) == position
+    {
+        return Inserted::Replaced(core::mem::replace(other, kv));
+    }
+    if kvs.items.len() < CAPACITY {
         kvs.insert(at, kv);
         return Inserted::Added;
     }
-    let cut = split_point(kvs.len(), at);
-    let mut upper = roomy(&[]);
-    upper.extend(kvs.drain(cut..));
-    if at <= cut && cut < CAPACITY - 1 {
-        kvs.insert(at, kv);
-    } else {
-        upper.insert(at - cut, kv);
+    let mut upper = kvs.split_off(split_point(CAPACITY, at));
+    match at.checked_sub(kvs.items.len()) {
+        Some(at) if at > 0 => upper.insert(at, kv),
+        _ => kvs.insert(at, kv),
     }
-    let bound = Bound::of(O::position(&upper[0]));
+    let bound = Bound::of(O::position(&upper.items[0]));
     Inserted::Split(bound, Arc::new(Node::Leaf(upper)))
 }
 
@@ -385,7 +388,7 @@ fn insert_into_leaf<O: Order>(kvs: &mut Vec<KeyValue>, kv: KeyValue) -> Inserted
 fn remove_from<O: Order>(node: &mut Arc<Node>, at: Position<'_>) -> KeyValue {
     match Arc::make_mut(node) {
         Node::Leaf(kvs) => {
-            let index = kvs.partition_point(|kv| O::position(kv) < at);
+            let index = kvs.partition(at.key, |kv| O::position(kv) < at);
             kvs.remove(index)
         }
         Node::Inner(inner) => {

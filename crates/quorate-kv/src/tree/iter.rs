@@ -28,7 +28,7 @@ impl<'a> Iter<'a> {
         loop {
             match node {
                 Node::Leaf(kvs) => {
-                    self.leaf = &kvs[rank.min(kvs.len())..];
+                    self.leaf = &kvs.items[rank.min(kvs.items.len())..];
                     return;
                 }
                 Node::Inner(inner) => {
@@ -96,7 +96,8 @@ impl<'a> IterBack<'a> {
         loop {
             match node {
                 Node::Leaf(kvs) => {
-                    self.leaf = &kvs[..end.map_or(kvs.len(), |end| end.min(kvs.len()))];
+                    let len = kvs.items.len();
+                    self.leaf = &kvs.items[..end.map_or(len, |end| end.min(len))];
                     return;
                 }
                 Node::Inner(inner) => {

@@ -35,18 +35,20 @@ fn check<O: Order>(
     match node {
         Node::Leaf(kvs) => {
             depths.push(depth);
-            for kv in kvs {
+            kvs.assert_valid();
+            for kv in &kvs.items {
                 assert!(from.is_none_or(|from| from <= O::position(kv)));
                 assert!(below.is_none_or(|below| O::position(kv) < below));
             }
-            kvs.len()
+            kvs.items.len()
         }
         Node::Inner(inner) => {
-            assert_eq!(inner.bounds.len() + 1, inner.children.len());
+            inner.bounds.assert_valid();
+            assert_eq!(inner.bounds.items.len() + 1, inner.children.len());
             assert_eq!(inner.counts.len(), inner.children.len());
             for (i, child) in inner.children.iter().enumerate() {
-                let from = if i == 0 { from } else { Some(inner.bounds[i - 1].position()) };
-                let below = inner.bounds.get(i).map(Bound::position).or(below);
+                let from = if i == 0 { from } else { Some(inner.bounds.items[i - 1].position()) };
+                let below = inner.bounds.items.get(i).map(Bound::position).or(below);
                 assert_eq!(
                     check::<O>(child, from, below, depth + 1, depths),
                     inner.counts[i],
