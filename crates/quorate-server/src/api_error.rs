@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use quorate::error::{CallError, Refusal, UnknownReason};
+use quorate::{CallError, Refusal, UnknownReason};
 use quorate_kv::{ErrorCode, KvError};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
@@ -27,8 +27,6 @@ pub(crate) enum ApiError {
     UnknownEnum { field: &'static str, value: i32 },
     /// The client wants a leader to be there, and none is known.
     NoLeader,
-    /// No member has this id.
-    MemberNotFound,
     /// The service or the option is not there yet.
     NotThereYet { what: &'static str },
     /// Something here does not work as it must; whether there was an effect is not known.
@@ -86,7 +84,6 @@ impl ApiError {
             },
             Self::RequestTooLarge | Self::UnknownEnum { .. } => Code::InvalidArgument,
             Self::NoLeader => Code::Unavailable,
-            Self::MemberNotFound => Code::NotFound,
             Self::NotThereYet { .. } => Code::Unimplemented,
             Self::Internal { .. } => Code::Internal,
             Self::Refused(refusal) => match refusal {
@@ -109,7 +106,6 @@ impl ApiError {
                 format!("quorate: {field} has no meaning for {value}").into()
             }
             Self::NoLeader => "etcdserver: no leader".into(),
-            Self::MemberNotFound => "etcdserver: member not found".into(),
             Self::NotThereYet { what } => format!("quorate: {what} is not there yet").into(),
             Self::Internal { what } => format!("quorate: {what}").into(),
             Self::Refused(refusal) => refusal_text(refusal),

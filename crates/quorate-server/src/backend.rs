@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use quorate::error::{CallError, Refusal};
+use quorate::{CallError, Consistency, Refusal};
 use quorate_kv::{Answer, Command, Digest, Query, Range, RangeReply, Reply, Revision, Stats, View};
 use quorate_proto::etcdserverpb as pb;
 
@@ -36,13 +36,6 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
     /// Why the node serves nobody, if so: it belongs to no cluster yet, or it has stopped.
     fn refusal(&self) -> Option<Refusal>;
-}
-
-/// How fresh an answer must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Consistency {
-    Linearizable,
-    Local,
 }
 
 /// What a node is at one moment.

@@ -8,9 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use quorate::Node;
-use quorate::status::Status;
-use quorate_core::NodeId;
+use quorate::{Node, NodeId, Status};
 use quorate_kv::KvMachine;
 use tokio::net::TcpListener;
 use tokio::sync::watch;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use quorate::error::StopReason;
+use quorate::{StartError, StopReason};
 
 use crate::config::ConfigError;
 
@@ -22,6 +22,9 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+    /// The node does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The node stopped by itself.
     #[error("the node stopped: {0}")]
     Stopped(StopReason),

@@ -2,13 +2,11 @@
 
 use std::sync::Mutex;
 
-use quorate::error::{CallError, Refusal};
-use quorate::{Applying, StateMachine as _};
-use quorate_core::EntryId;
+use quorate::{Applying, CallError, Consistency, EntryId, Refusal, StateMachine as _};
 use quorate_kv::{Answer, Command, KvMachine, Query, Reply};
 use quorate_proto::etcdserverpb as pb;
 
-use crate::backend::{Backend, Consistency, Standing};
+use crate::backend::{Backend, Standing};
 
 /// A store in this process.
 #[derive(Debug)]

@@ -7,13 +7,14 @@
 //! A write is checked before it is proposed: what is wrong whatever the state costs the log nothing.
 
 use prost::Message as _;
+use quorate::Consistency;
 use quorate_kv::{Command, Outcome, Revision};
 use quorate_proto::etcdserverpb as pb;
 use quorate_proto::etcdserverpb::kv_server::Kv;
 use tonic::{Request, Response, Status};
 
 use crate::api_error::ApiError;
-use crate::backend::{Backend, Consistency, Shared};
+use crate::backend::{Backend, Shared};
 use crate::convert;
 
 /// The service.

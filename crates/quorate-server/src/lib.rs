@@ -1,6 +1,6 @@
 //! The etcd v3 services over a replicated store.
 //!
-//! A server ties a node that replicates a [`quorate_kv::KvMachine`] to a port where
+//! [`Server`] ties a [`quorate::Node`] that replicates a [`quorate_kv::KvMachine`] to a port where
 //! etcd's clients are at home: gRPC, and on the same port `/version`, `/health` and `/metrics`.
 //!
 //! - Every node serves every request: what needs the leader is forwarded by the node below.
@@ -8,10 +8,10 @@
 //! - Headers are real: cluster id, member id, revision and term.
 //! - No input from a client ends the process, and none is kept without a bound.
 #![forbid(unsafe_code)]
-#![allow(dead_code, reason = "the start of a server waits for the node's handle")]
 
 mod api_error;
 mod backend;
+mod bootstrap;
 mod cluster;
 mod config;
 mod convert;
@@ -23,6 +23,7 @@ mod kv;
 mod lease;
 mod maintenance;
 mod metrics;
+mod node_backend;
 mod pages;
 mod port;
 mod process;
@@ -30,5 +31,6 @@ mod route;
 mod version;
 mod watch;
 
+pub use bootstrap::Server;
 pub use config::{ConfigError, MAX_REQUEST_BYTES, ServerConfig, Settings};
 pub use error::ServeError;

@@ -3,6 +3,7 @@
 //! There is nothing to defragment, so that defragmenting succeeds at once; no alarm is ever raised
 //! yet, so that the list is empty and taking one back does nothing.
 
+use quorate::Consistency;
 use quorate_kv::Revision;
 use quorate_proto::etcdserverpb as pb;
 use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
@@ -11,7 +12,7 @@ use tokio_stream::Empty;
 use tonic::{Request, Response, Status};
 
 use crate::api_error::ApiError;
-use crate::backend::{Backend, Consistency, Shared};
+use crate::backend::{Backend, Shared};
 use crate::version;
 
 /// The service.

@@ -1,16 +1,11 @@
 //! The node in production, as the services see it.
 
-use quorate::error::{CallError, Refusal};
-use quorate::node::NodeFacts;
-use quorate::roster::Roster;
-use quorate::status::Status;
-use quorate::{Client, Node};
-use quorate_core::NodeId;
+use quorate::{CallError, Client, Consistency, Node, NodeFacts, NodeId, Refusal, Roster, Status};
 use quorate_kv::{Answer, Command, KvMachine, Query, Reply};
 use quorate_proto::etcdserverpb as pb;
 use tokio::sync::watch;
 
-use crate::backend::{Backend, Consistency, Standing};
+use crate::backend::{Backend, Standing};
 
 /// A node, through its handles.
 #[derive(Debug)]
@@ -34,10 +29,6 @@ impl Backend for NodeBackend {
     }
 
     async fn read(&self, query: Query, consistency: Consistency) -> Result<Answer, Refusal> {
-        let consistency = match consistency {
-            Consistency::Linearizable => quorate::Consistency::Linearizable,
-            Consistency::Local => quorate::Consistency::Local,
-        };
         self.client.read(query, consistency).await
     }
 

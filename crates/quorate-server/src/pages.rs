@@ -5,10 +5,11 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
+use quorate::Consistency;
 use tonic::body::Body;
 
 use crate::api_error::ApiError;
-use crate::backend::{Backend, Consistency, Context};
+use crate::backend::{Backend, Context};
 use crate::version;
 
 const JSON: &str = "application/json";

@@ -17,7 +17,7 @@ async fn a_request_beyond_the_limit_is_refused_before_it_is_proposed() {
     let mut kv = port.kv().await;
     kv.put(sized(MAX_REQUEST_BYTES)).await.unwrap();
 
-    let reached = quorate::error::CallError::Refused(quorate::error::Refusal::Overloaded);
+    let reached = quorate::CallError::Refused(quorate::Refusal::Overloaded);
     *port.backend().next_call.lock().unwrap() = Some(reached);
     let too_large = (Code::InvalidArgument, "etcdserver: request is too large");
     let status = kv.put(sized(MAX_REQUEST_BYTES + 1)).await.unwrap_err();

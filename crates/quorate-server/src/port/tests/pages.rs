@@ -1,4 +1,4 @@
-use quorate::error::Refusal;
+use quorate::Refusal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use quorate::error::{CallError, Refusal, StopReason, UnknownReason};
+use quorate::{CallError, Refusal, StopReason, UnknownReason};
 use quorate_proto::etcdserverpb::response_op::Response;
 use quorate_proto::health::HealthCheckRequest;
 use quorate_proto::health::health_check_response::ServingStatus;
