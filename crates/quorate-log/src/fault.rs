@@ -18,6 +18,7 @@
 //! - a crash strikes at the n-th operation, which then either did not happen or did.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,8 +56,13 @@ pub enum Fault {
     ShortWrite,
     /// A sync fails; the unsynced bytes are gone, and the next sync succeeds.
     SyncLosesData,
+    /// A sync fails; reads still see the unsynced bytes, but no later sync writes them: the pages
+    /// count as clean.
+    SyncForgets,
     /// A sync succeeds; the unsynced bytes are gone.
     SyncLies,
+    /// The process may not do that.
+    Denied,
     /// The disk is full.
     NoSpace,
     /// The process dies before the operation.
@@ -106,7 +112,6 @@ struct Disk {
 }
 
 /// A handle to a faulty disk that holds one data directory.
-#[derive(Debug)]
 pub struct FaultFs {
     root: PathBuf,
     disk: Arc<Mutex<Disk>>,
@@ -115,12 +120,24 @@ pub struct FaultFs {
 }
 
 /// An open file of a [`FaultFs`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FaultFile {
     disk: Arc<Mutex<Disk>>,
     life: u64,
     inode: usize,
     name: String,
+}
+
+impl fmt::Debug for FaultFs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FaultFs(life {}, handle {})", self.life, self.handle)
+    }
+}
+
+impl fmt::Debug for FaultFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FaultFile({}, life {})", self.name, self.life)
+    }
 }
 
 impl Default for FaultFs {
@@ -179,12 +196,12 @@ impl FaultFs {
     pub fn crash(&self, loss: &Loss) {
         let mut disk = self.disk();
         disk.crash(loss);
-        disk.life += 1;
-        disk.locked = None;
-        disk.operations = 0;
-        disk.history.clear();
-        disk.faults.clear();
-        disk.crashed = false;
+        disk.end_life();
+    }
+
+    /// Ends this life of the process alone: what was not synced stays as unsynced as it was.
+    pub fn kill(&self) {
+        self.disk().end_life();
     }
 
     /// A handle of the life after a crash.
@@ -328,9 +345,10 @@ impl Disk {
             }
             Some(Fault::Fails) => Err(io::Error::other("an injected failure")),
             Some(Fault::NoSpace) => Err(io::ErrorKind::StorageFull.into()),
-            Some(Fault::ShortWrite | Fault::SyncLosesData | Fault::SyncLies) => {
-                self.fault_in_file(operation, name, run)
-            }
+            Some(Fault::Denied) => Err(io::ErrorKind::PermissionDenied.into()),
+            Some(
+                Fault::ShortWrite | Fault::SyncLosesData | Fault::SyncForgets | Fault::SyncLies,
+            ) => self.fault_in_file(operation, name, run),
         }
     }
 
@@ -360,12 +378,25 @@ impl Disk {
                 self.inodes[inode].forget();
                 Err(io::Error::other("an injected failure of a sync"))
             }
+            (Some(Fault::SyncForgets), Operation::Sync) => {
+                self.inodes[inode].dirty.clear();
+                Err(io::Error::other("an injected failure of a sync"))
+            }
             (Some(Fault::SyncLies), Operation::Sync) => {
                 self.inodes[inode].forget();
                 run(self)
             }
             _ => run(self),
         }
+    }
+
+    fn end_life(&mut self) {
+        self.life += 1;
+        self.locked = None;
+        self.operations = 0;
+        self.history.clear();
+        self.faults.clear();
+        self.crashed = false;
     }
 
     fn crash(&mut self, loss: &Loss) {

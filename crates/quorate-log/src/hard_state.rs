@@ -104,14 +104,15 @@ impl HardStateRecord {
             return Err(Bad(DamageKind::Magic));
         }
         let end = HARD_STATE_BYTES - 4;
-        if take_u32(bytes, end) != Some(crc32c::crc32c(&bytes[..end]))
-            || take_u128(bytes, FIELDS_BYTES) != Some(xxh3_128(&bytes[..FIELDS_BYTES]))
-        {
+        if take_u32(bytes, end) != Some(crc32c::crc32c(&bytes[..end])) {
             return Err(Bad(DamageKind::Checksum));
         }
         let format = take_u32(bytes, 8).ok_or(short)?;
         if format != FORMAT {
             return Err(HeaderError::Newer(format));
+        }
+        if take_u128(bytes, FIELDS_BYTES) != Some(xxh3_128(&bytes[..FIELDS_BYTES])) {
+            return Err(Bad(DamageKind::Checksum));
         }
         let number = |at| take_u64(bytes, at).ok_or(short);
         Ok(Self {

@@ -17,6 +17,7 @@
 mod plan;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_core::{BootCounter, ClusterId, EntryId, HardState, Index, NodeId, PersistToken};
@@ -142,8 +143,8 @@ pub struct AlreadyFounded {
     pub cluster: ClusterId,
 }
 
-impl std::fmt::Display for AlreadyFounded {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for AlreadyFounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the data directory already belongs to cluster {}", self.cluster)
     }
 }
@@ -246,7 +247,6 @@ pub(crate) struct Parts<F: Fs> {
 }
 
 /// The log of one data directory: see the module.
-#[derive(Debug)]
 pub struct Log<F: Fs> {
     directory: Directory<F>,
     config: LogConfig,
@@ -280,6 +280,19 @@ pub struct Log<F: Fs> {
     /// Bytes of the batch under way; kept, because fresh pages cost more than copying.
     buffer: Vec<u8>,
     stopped: Option<LogError>,
+}
+
+impl<F: Fs> fmt::Debug for Log<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log")
+            .field("directory", &self.directory.root())
+            .field("base", &self.base())
+            .field("last", &self.last())
+            .field("hard_state", &self.hard_state)
+            .field("queued", &self.queue.len())
+            .field("stopped", &self.stopped)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<F: Fs> Log<F> {

@@ -3,7 +3,7 @@
 //! In order: lock; format an empty directory if that is asked for; identity, founding record, base,
 //! both copies of term and vote; every segment's header, then every segment's batches. What does
 //! not verify is either a proven torn tail, which is cut, or an [`OpenError`] and nothing is
-//! changed ([`crate::scan`] tells the two apart). Only then does opening write: the last batch again
+//! changed (the module `scan` tells the two apart). Only then does opening write: the last batch again
 //! (a process that died after a failed sync may have left pages that only the cache holds), the
 //! names, and both copies of the hard state with the next boot counter.
 //!

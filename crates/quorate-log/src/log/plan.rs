@@ -3,7 +3,7 @@
 //! Planning touches no file. It decides which writes share a batch, whether the batch still fits
 //! its segment, and encodes it; [`Log::step`](super::Log::step) then does the operations in order.
 
-use quorate_core::{EntryId, Index, PersistToken};
+use quorate_core::{EntryId, HardState, Index, PersistToken};
 
 use super::{
     Action, Batch, Compact, Current, Effect, Job, Log, Outcome, Progress, Replacing, Write,
@@ -49,7 +49,7 @@ impl<F: Fs> Log<F> {
                 self.outcome = Some(Outcome::Fenced);
                 if !self.fenced {
                     let fence = Group { commit: self.table().last.index, ..Group::default() };
-                    self.plan_batch(fence);
+                    self.plan_batch(fence, self.hard_state.state);
                 }
             }
         }
@@ -96,24 +96,21 @@ impl<F: Fs> Log<F> {
             };
         }
         self.outcome = Some(Outcome::Persisted(group.token));
-        if state != self.hard_state.state {
-            self.plan_hard_state(HardStateRecord {
-                sequence: self.hard_state.sequence + 1,
-                cluster: self.identity.cluster,
-                state,
-                durable_batch: self.chain.0,
-                segment: self.current.as_ref().map_or(0, |current| current.header.sequence),
-                ..self.hard_state
-            });
-        }
         let last = self.check(&group);
         assert!(last.term <= state.term, "no entry has a higher term than the hard state");
         if group.truncate_from.is_some_and(|from| from > self.table().last.index) {
             group.truncate_from = None;
         }
         if group.truncate_from.is_some() || !group.entries.is_empty() {
-            self.plan_batch(group);
+            self.plan_batch(group, state);
+        } else if state != self.hard_state.state {
+            self.plan_hard_state(state, self.segment());
         }
+    }
+
+    /// Position of the segment that takes the writes; zero when there is none.
+    fn segment(&self) -> u64 {
+        self.current.as_ref().map_or(0, |current| current.header.sequence)
     }
 
     /// Checks that a group follows what the log holds; gives the last entry with it.
@@ -134,15 +131,27 @@ impl<F: Fs> Log<F> {
         last
     }
 
-    fn plan_hard_state(&mut self, next: HardStateRecord) {
-        self.next_hard_state = next;
+    /// Plans to write both copies of the hard state, naming a segment that is durable by then.
+    ///
+    /// At most once per job: what is planned is one record.
+    fn plan_hard_state(&mut self, state: HardState, segment: u64) {
+        assert_eq!(self.next_hard_state, self.hard_state, "one record is under way at a time");
+        self.next_hard_state = HardStateRecord {
+            sequence: self.hard_state.sequence + 1,
+            cluster: self.identity.cluster,
+            state,
+            durable_batch: self.chain.0,
+            segment,
+            ..self.hard_state
+        };
         for copy in [Copy::A, Copy::B] {
             self.actions.extend([Action::HardStateWrite(copy), Action::HardStateSync(copy)]);
         }
     }
 
-    /// Encodes a batch and plans it, with a segment before it when the present one has no room.
-    fn plan_batch(&mut self, group: Group) {
+    /// Encodes a batch and plans it, with a segment before it when the present one has no room,
+    /// and term and vote before it when they changed.
+    fn plan_batch(&mut self, group: Group, state: HardState) {
         assert!(self.identity.founding.is_some(), "a log belongs to a founded cluster");
         let fence = group.truncate_from.is_none() && group.entries.is_empty();
         let extent = |sector| {
@@ -156,11 +165,17 @@ impl<F: Fs> Log<F> {
             !current.sealed && end <= current.header.capacity
         };
         let (segment, offset) = match self.current.as_ref().filter(|current| fits(current)) {
-            Some(current) => (current.header, current.end),
+            Some(current) => {
+                let place = (current.header, current.end);
+                if state != self.hard_state.state {
+                    self.plan_hard_state(state, self.segment());
+                }
+                place
+            }
             None => {
                 let sector = self.config.sector_bytes;
                 let needed = u64::from(sector) + extent(sector) + reserve(sector);
-                let header = self.plan_segment(needed);
+                let header = self.plan_segment(needed, state);
                 (header, header.body())
             }
         };
@@ -198,7 +213,7 @@ impl<F: Fs> Log<F> {
     }
 
     /// Plans a segment with room for at least this many bytes; gives its header.
-    fn plan_segment(&mut self, needed: u64) -> SegmentHeader {
+    fn plan_segment(&mut self, needed: u64, state: HardState) -> SegmentHeader {
         let start = self.table().last;
         let previous = self.current.as_ref();
         let sequence = previous.map_or(1, |current| current.header.sequence + 1);
@@ -224,6 +239,8 @@ impl<F: Fs> Log<F> {
             Action::SegmentName,
             Action::SegmentNameSync,
         ]);
+        // From here on the loss of this file cannot pass for a log that never had it.
+        self.plan_hard_state(state, sequence);
         header
     }
 
@@ -274,7 +291,7 @@ impl<F: Fs> Log<F> {
     /// Plans a segment before what is planned already.
     fn plan_segment_first(&mut self) {
         let planned = std::mem::take(&mut self.actions);
-        self.plan_segment(0);
+        self.plan_segment(0, self.hard_state.state);
         self.actions.extend(planned);
     }
 }

@@ -71,10 +71,10 @@ impl<F: Fs> Opening<F> {
         }
         let highest = self.headed.back().map_or(0, |headed| headed.header.sequence);
         let mut missing = (highest < record.segment).then_some((record.segment, base.index.next()));
-        if let Some(first) = self.headed.front() {
-            if first.header.start.index > base.index {
-                missing = Some((first.header.sequence - 1, base.index.next()));
-            }
+        if let Some(first) = self.headed.front()
+            && first.header.start.index > base.index
+        {
+            missing = Some((first.header.sequence.saturating_sub(1), base.index.next()));
         }
         let pairs = self.headed.iter().zip(self.headed.iter().skip(1));
         let mut misplaced = None;
@@ -160,7 +160,7 @@ impl<F: Fs> Opening<F> {
                     file: file.path.clone(),
                     offset: at.offset,
                     kind: wound.kind,
-                    first: wound.first.or(Some(at.last.index.next())),
+                    first: wound.first.or_else(|| Some(at.last.index.next())),
                     last: wound.last,
                 })
             };

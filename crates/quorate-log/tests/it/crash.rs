@@ -113,7 +113,7 @@ fn unsynced_batch(sectors: u64, before: &[(u64, u64, usize)]) -> (FaultFs, Ghost
     // The payload is zeros but for its name: the hardest to tell from what was never written.
     let size = usize::try_from(sectors * 512).unwrap() - 164 - 48 - 1;
     recovered.log.enqueue(append(1000, entries(next, 1, 1, size)));
-    while fs.unsynced_sectors().is_empty() || fs.unsynced_sectors()[0].0.ends_with(".tmp") {
+    while !fs.unsynced_sectors().iter().any(|(name, _)| name.ends_with(".seg")) {
         assert_eq!(recovered.log.step().unwrap(), Progress::Working);
     }
     assert_eq!(fs.unsynced_sectors().len() as u64, sectors);
@@ -169,7 +169,7 @@ fn ten_thousand_seeded_subsets_of_a_large_last_batch_are_cut_or_whole() {
     for _ in 0..10_000 {
         let mut kept = Vec::new();
         // Half of the subsets are nearly whole: the dangerous ones lack one sector.
-        let rare = seed % 2 == 0;
+        let rare = seed.is_multiple_of(2);
         for _ in 0..200 {
             seed = seed
                 .wrapping_mul(6_364_136_223_846_793_005)

@@ -1,5 +1,5 @@
 //! Integration tests of the log: through its public interface and the faulty file system.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 mod crash;
 mod damage;

@@ -201,7 +201,7 @@ pub(crate) enum Step {
 }
 
 /// A script under way: what was promised and what may be there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ghost {
     /// Contents and hard state after each job that was queued.
     pub(crate) after: Vec<(Contents, HardState)>,
