@@ -228,7 +228,7 @@ impl Roster {
         for _ in 0..count {
             let bits = reader.u8("parts")?;
             let parts = Parts::from_bits(bits)
-                .ok_or(WireError::Value { what: "parts", found: u64::from(bits) })?;
+                .ok_or_else(|| WireError::Value { what: "parts", found: u64::from(bits) })?;
             let member = take_member(&mut reader)?;
             let id = member.id;
             if members.last_key_value().is_some_and(|(&last, _)| last >= id) {

@@ -108,7 +108,7 @@ fn a_higher_id_waits_for_the_maker_and_takes_its_record() {
     let offered = record(9, &ALL);
     let taken = node.handle(at(1), Input::Offered(offered.clone()));
     assert_eq!(taken, [Action::Persist(offered.clone())]);
-    assert_eq!(node.handle(at(1), Input::Offered(offered.clone())), [], "the same once more");
+    assert_eq!(node.handle(at(1), Input::Offered(offered)), [], "the same once more");
     let other = node.handle(at(1), Input::Offered(record(10, &ALL)));
     let refusal = RecordRefusal::OtherCluster { held: ClusterId(9), offered: ClusterId(10) };
     assert_eq!(other, [Action::Refused(refusal)], "also while the first is being written");

@@ -311,7 +311,7 @@ pub fn decode(frame: RawFrame<'_>, ends: Ends, limits: FrameLimits) -> Result<Fr
 
 fn refusal_code(number: u8) -> Result<RefusalCode, WireError> {
     RefusalCode::from_u8(number)
-        .ok_or(WireError::Value { what: "reason", found: u64::from(number) })
+        .ok_or_else(|| WireError::Value { what: "reason", found: u64::from(number) })
 }
 
 fn entry_id(reader: &mut Reader<'_>) -> Result<EntryId, WireError> {

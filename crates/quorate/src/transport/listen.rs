@@ -1,0 +1,290 @@
+//! Connections that others open: the handshake, then whatever it allows.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_core::NodeId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::codec::{self, CodecError, Ends};
+use super::counters::{add, count};
+use super::dial::prepare;
+use super::events::{Event, Side};
+use super::founding::{FOUNDING_FRAME_BYTES, FoundingMessage, FoundingMessageError};
+use super::frame::RawFrame;
+use super::handshake::{Accepted, Caller, HELLO_BYTES, HandshakeRefusal, Hello, Use, encode_reply};
+use super::reader::{FrameReader, ReadEnd};
+use super::tcp::Shared;
+use crate::founding::Input;
+
+/// Wait after the system could not accept a connection, as when it has no file descriptors left.
+const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(100);
+
+/// The connection that a peer sends over at present.
+#[derive(Clone, Debug)]
+pub(crate) struct Incoming {
+    number: u64,
+    /// Ends the connection without a word: another one has taken its place.
+    replaced: Arc<Notify>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error(transparent)]
+    Read(#[from] ReadEnd),
+    #[error("it sent what this node does not understand: {0}")]
+    Message(#[from] CodecError),
+    #[error("it sent what this node does not understand: {0}")]
+    Founding(#[from] FoundingMessageError),
+    #[error("another connection of the same node took its place")]
+    Replaced,
+    #[error("frames came on the bulk channel, which carries none in this version")]
+    OnBulk,
+    #[error("this node is not ready to answer")]
+    NotReady,
+}
+
+/// Accepts connections, for ever.
+pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, from)) if connections.len() < shared.config.max_connections => {
+                    connections.spawn(serve(stream, from, Arc::clone(&shared)));
+                }
+                Ok((stream, from)) => {
+                    drop(stream);
+                    count(&shared.counters.too_many);
+                    tracing::warn!(%from, "closed: there are too many connections");
+                }
+                Err(error) => {
+                    tracing::error!("no connection of a peer could be accepted: {error}");
+                    sleep(AFTER_ACCEPT_ERROR).await;
+                }
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn serve(mut stream: TcpStream, from: SocketAddr, shared: Arc<Shared>) {
+    let Some((hello, accepted)) = welcome(&mut stream, from, &shared).await else { return };
+    count(&shared.counters.accepted);
+    let end = match accepted.carries {
+        Use::Founding => founding(stream, &shared).await,
+        Use::Bulk => bulk(stream, &shared).await,
+        Use::Control => Some(control(stream, hello.from, accepted.new_boot, &shared).await),
+    };
+    let Some(end) = end else { return };
+    let counter = match &end {
+        End::Read(ReadEnd::TooSlow(_)) => &shared.counters.too_slow,
+        End::Read(ReadEnd::Frame(_) | ReadEnd::Cut) => &shared.counters.bad_frames,
+        End::Message(_) | End::Founding(_) | End::OnBulk => &shared.counters.bad_messages,
+        End::Read(ReadEnd::Closed | ReadEnd::Io(_)) | End::Replaced | End::NotReady => {
+            tracing::debug!(peer = %hello.from.node, %from, "connection ended: {end}");
+            return;
+        }
+    };
+    count(counter);
+    tracing::warn!(peer = %hello.from.node, %from, "connection closed: {end}");
+}
+
+/// Performs the handshake; nothing when the connection is not to be served.
+async fn welcome(
+    stream: &mut TcpStream,
+    from: SocketAddr,
+    shared: &Shared,
+) -> Option<(Hello, Accepted)> {
+    if let Err(error) = prepare(stream) {
+        tracing::debug!(%from, "closed: {error}");
+        return None;
+    }
+    let mut bytes = [0; HELLO_BYTES];
+    match timeout(shared.config.read_timeout, stream.read_exact(&mut bytes)).await {
+        Ok(Ok(_)) => {}
+        // Who connects and closes again without a word is a probe of a port, or a peer that died.
+        Ok(Err(error)) => {
+            tracing::debug!(%from, "closed before its hello: {error}");
+            count(&shared.counters.garbage);
+            return None;
+        }
+        Err(_) => {
+            tracing::debug!(%from, "closed: no hello in time");
+            count(&shared.counters.too_slow);
+            return None;
+        }
+    }
+    let hello = match Hello::decode(&bytes) {
+        Ok(hello) => hello,
+        Err(error) => {
+            tracing::warn!(%from, "closed: no node speaks like this: {error}");
+            count(&shared.counters.garbage);
+            return None;
+        }
+    };
+    let (judgement, me, cluster) = {
+        let mut known = shared.acquaintances();
+        (known.judge(&hello), known.me(), known.cluster())
+    };
+    let answer = judgement.as_ref().map(|accepted| accepted.welcome).map_err(|refusal| *refusal);
+    let reply = encode_reply(me, cluster, answer);
+    let written = timeout(shared.config.read_timeout, stream.write_all(&reply)).await;
+    match judgement {
+        Ok(accepted) if matches!(written, Ok(Ok(()))) => Some((hello, accepted)),
+        Ok(_) => None,
+        Err(refusal) => {
+            count(&shared.counters.refused);
+            tracing::warn!(peer = %hello.from.node, %from, "refused: {refusal}");
+            react(hello.from, me, refusal, shared);
+            None
+        }
+    }
+}
+
+/// What a refusal means beyond the refused connection.
+fn react(dialer: Caller, me: Caller, refusal: HandshakeRefusal, shared: &Shared) {
+    if dialer.node == me.node {
+        if refusal != HandshakeRefusal::Itself {
+            shared.events.push(Event::Twin { boot: dialer.boot });
+        }
+        return;
+    }
+    // Of two processes of one node and boot neither is to be believed: the other one goes, too.
+    if matches!(refusal, HandshakeRefusal::SameNode { .. }) {
+        if let Some(incoming) = shared.incoming().remove(&dialer.node) {
+            incoming.replaced.notify_one();
+            shared.events.push(Event::Closed { peer: dialer.node, side: Side::Incoming });
+        }
+        if let Some(link) = shared.link(dialer.node) {
+            link.renew();
+        }
+    }
+}
+
+/// Takes one founding message and answers it.
+async fn founding(mut stream: TcpStream, shared: &Shared) -> Option<End> {
+    let exchange = async {
+        let timeout = shared.config.read_timeout;
+        let mut reader = FrameReader::new(&mut stream, FOUNDING_FRAME_BYTES, timeout);
+        let message = loop {
+            match reader.next().map_err(ReadEnd::from)? {
+                Some(frame) => break super::founding::decode(frame)?,
+                None => reader.fill().await?,
+            }
+        };
+        let answer = shared.answer().ok_or(End::NotReady)?;
+        if let FoundingMessage::Offer(record) = message {
+            let weight = 1024;
+            let event = Event::Founding(Input::Offered(record));
+            shared.events.push_when_room(event, weight).await;
+        }
+        let answer = super::founding::encode(&FoundingMessage::Answer(answer));
+        let answer = answer.map_err(FoundingMessageError::from)?;
+        stream.write_all(&answer.to_vec()).await.map_err(ReadEnd::from)?;
+        // Closing before the other side has read would throw the answer away.
+        stream.shutdown().await.map_err(ReadEnd::from)?;
+        Ok::<(), End>(())
+    };
+    match timeout(shared.config.read_timeout, exchange).await {
+        Ok(done) => done.err(),
+        Err(_) => Some(ReadEnd::TooSlow(shared.config.read_timeout).into()),
+    }
+}
+
+/// Keeps a bulk connection open; it carries nothing yet.
+async fn bulk(mut stream: TcpStream, shared: &Shared) -> Option<End> {
+    let limit = shared.config.frame_limits().frame_bytes();
+    let mut reader = FrameReader::new(&mut stream, limit, shared.config.read_timeout);
+    Some(loop {
+        match reader.next() {
+            Ok(Some(RawFrame { .. })) => break End::OnBulk,
+            Ok(None) => {}
+            Err(error) => break ReadEnd::from(error).into(),
+        }
+        if let Err(end) = reader.fill().await {
+            break end.into();
+        }
+    })
+}
+
+/// Receives the frames of a peer until the connection ends or another takes its place.
+async fn control(stream: TcpStream, peer: Caller, new_boot: bool, shared: &Shared) -> End {
+    let (number, replaced) = register(peer.node, shared);
+    if let Some(link) = shared.link(peer.node) {
+        link.met(peer.boot);
+    }
+    let (node, boot) = (peer.node, peer.boot);
+    tracing::debug!(peer = %node, %boot, new_boot, "accepted");
+    shared.events.push(Event::Connected { peer: node, boot, side: Side::Incoming });
+    let end = tokio::select! {
+        end = receive(stream, peer, shared) => end,
+        () = replaced.notified() => return End::Replaced,
+    };
+    let mut incoming = shared.incoming();
+    if incoming.get(&node).is_some_and(|present| present.number == number) {
+        incoming.remove(&node);
+        drop(incoming);
+        shared.events.push(Event::Closed { peer: node, side: Side::Incoming });
+    }
+    end
+}
+
+/// Makes this the connection that the peer sends over; ends the one before.
+fn register(peer: NodeId, shared: &Shared) -> (u64, Arc<Notify>) {
+    let (number, replaced) = (shared.next_number(), Arc::new(Notify::new()));
+    let incoming = Incoming { number, replaced: Arc::clone(&replaced) };
+    if let Some(before) = shared.incoming().insert(peer, incoming) {
+        before.replaced.notify_one();
+    }
+    (number, replaced)
+}
+
+async fn receive(stream: TcpStream, peer: Caller, shared: &Shared) -> End {
+    let limits = shared.config.frame_limits();
+    let ends = Ends { me: shared.acquaintances().me().node, peer: peer.node, boot: peer.boot };
+    let mut reader = FrameReader::new(stream, limits.frame_bytes(), shared.config.read_timeout);
+    loop {
+        let mut frames = Vec::new();
+        let mut bytes = 0;
+        // What came before a bad frame is good, and is handed over before the end.
+        let end = loop {
+            match reader.next() {
+                Ok(Some(raw)) => match codec::decode(raw, ends, limits) {
+                    Ok(frame) => {
+                        bytes += raw.bytes;
+                        frames.push(frame);
+                    }
+                    Err(error) => break Some(End::from(error)),
+                },
+                Ok(None) => break None,
+                Err(error) => break Some(End::from(ReadEnd::from(error))),
+            }
+        };
+        if !frames.is_empty() {
+            add(&shared.counters.frames_received, frames.len());
+            add(&shared.counters.bytes_received, bytes);
+            let event = Event::Frames { peer: peer.node, frames };
+            shared.events.push_when_room(event, bytes).await;
+        }
+        if let Some(end) = end {
+            return end;
+        }
+        if let Err(end) = reader.fill().await {
+            return end.into();
+        }
+    }
+}
+
+/// Turns a listening socket into one of this runtime.
+pub(crate) fn adopt(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+    TcpListener::from_std(listener)
+}
