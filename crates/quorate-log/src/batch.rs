@@ -11,7 +11,7 @@
 use quorate_core::{BootCounter, ClusterId, EntryId, Index, NodeId, Term};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::record::Entries;
+use crate::block::Entries;
 use crate::segment::SegmentHeader;
 use crate::whiten::Whitener;
 use crate::wire::{put, put_u32, put_u64, take, take_u32, take_u64, take_u128};

@@ -7,7 +7,8 @@ use quorate_core::{BootCounter, EntryId, EntryKind, Index, Term};
 
 use crate::batch::{BATCH_HEADER_BYTES, BatchHeader};
 use crate::error::DamageKind;
-use crate::record::{Limits, RECORD_HEADER_BYTES, Runs, walk};
+use crate::record::{Limits, RECORD_HEADER_BYTES, walk};
+use crate::runs::Runs;
 use crate::segment::{Segment, SegmentHeader, Spot};
 use crate::table::Table;
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+pub mod block;
 mod contents;
 mod directory;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod log;
 mod reader;
 pub mod record;
 pub mod recovery;
+mod runs;
 mod scan;
 mod segment;
 mod small;
@@ -22,14 +24,12 @@ mod table;
 mod whiten;
 mod wire;
 
+pub use block::{Block, BlockBuilder, Entries};
 pub use error::{Damage, DamageKind, IoFailure, LogError, OpenError, Operation, ReadError};
 pub use fs::{File, Fs, OsFs};
 pub use log::{AlreadyFounded, Compact, Identity, Log, LogConfig, Maintenance, Progress, Write};
 pub use reader::LogReader;
-pub use record::{
-    Block, BlockBuilder, Entries, EntryRef, Envelope, EnvelopeError, Limits, RECORD_HEADER_BYTES,
-    RecordError,
-};
+pub use record::{EntryRef, Envelope, EnvelopeError, Limits, RECORD_HEADER_BYTES, RecordError};
 pub use recovery::{
     OpenOptions, OpenProgress, Opening, Recovered, Report, TornTail, open_blocking,
 };

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use quorate_core::Index;
 
 use crate::batch::{self, BATCH_HEADER_BYTES, BatchHeader};
+use crate::block::{Block, Entries};
 use crate::directory::Named;
 use crate::error::{Damage, DamageKind, ReadError};
 use crate::fs::Fs;
-use crate::record::{Block, Entries, Limits};
+use crate::record::Limits;
 use crate::segment::{SegmentHeader, Spot};
 use crate::table::Table;
 use crate::whiten::Whitener;

@@ -9,9 +9,9 @@ use super::{
     Action, Batch, Compact, Current, Effect, Job, Log, Outcome, Progress, Replacing, Write,
 };
 use crate::batch::{self, BatchHeader};
+use crate::block::Entries;
 use crate::fs::Fs;
 use crate::hard_state::{Copy, HardStateRecord};
-use crate::record::Entries;
 use crate::segment::SegmentHeader;
 use crate::small::{Small, SmallKind};
 use crate::whiten::mix;

@@ -1,0 +1,269 @@
+//! The disk behind the handles: what is durable, what was only written, and what a crash leaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use super::{Fault, Loss};
+use crate::error::Operation;
+use crate::whiten::mix;
+
+/// Unit in which a device writes.
+pub(super) const SECTOR_BYTES: usize = 512;
+
+/// Unit in which a sector may tear.
+const CHUNK_BYTES: usize = 64;
+
+/// One file's bytes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inode {
+    /// What a read sees.
+    pub(super) present: Vec<u8>,
+    /// What is durable.
+    pub(super) durable: Vec<u8>,
+    /// Sectors that may differ.
+    pub(super) dirty: BTreeSet<usize>,
+}
+
+/// An operation on names that is not durable yet.
+#[derive(Clone, Debug)]
+pub(super) enum NameChange {
+    Create(String, usize),
+    Rename(String, String, usize),
+    Remove(String),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Disk {
+    pub(super) inodes: Vec<Inode>,
+    pub(super) names: BTreeMap<String, usize>,
+    pub(super) durable_names: BTreeMap<String, usize>,
+    pub(super) changes: Vec<NameChange>,
+    pub(super) exists: bool,
+    /// The life whose handles work.
+    pub(super) life: u64,
+    pub(super) locked: Option<u64>,
+    pub(super) handles: u64,
+    /// Operations so far.
+    pub(super) operations: u64,
+    pub(super) history: Vec<(Operation, String)>,
+    /// Faults by number of the operation, from 1.
+    pub(super) faults: BTreeMap<u64, Fault>,
+    /// Most bytes that all files may have.
+    pub(super) room: Option<u64>,
+    pub(super) crashed: bool,
+}
+
+fn dead() -> io::Error {
+    io::Error::other("the machine crashed")
+}
+
+impl Disk {
+    pub(super) fn operate<T>(
+        &mut self,
+        life: u64,
+        operation: Operation,
+        name: &str,
+        run: impl FnOnce(&mut Self) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if life != self.life || self.crashed {
+            return Err(dead());
+        }
+        self.operations += 1;
+        self.history.push((operation, name.to_owned()));
+        match self.faults.get(&self.operations) {
+            None => run(self),
+            Some(Fault::CrashBefore) => {
+                self.crashed = true;
+                Err(dead())
+            }
+            Some(Fault::CrashAfter) => {
+                // Done or refused: nobody lives to hear which.
+                drop(run(self));
+                self.crashed = true;
+                Err(dead())
+            }
+            Some(Fault::Fails) => Err(io::Error::other("an injected failure")),
+            Some(Fault::NoSpace) => Err(io::ErrorKind::StorageFull.into()),
+            Some(Fault::Denied) => Err(io::ErrorKind::PermissionDenied.into()),
+            Some(
+                Fault::ShortWrite | Fault::SyncLosesData | Fault::SyncForgets | Fault::SyncLies,
+            ) => self.fault_in_file(operation, name, run),
+        }
+    }
+
+    /// The faults that only a write or a sync can have.
+    fn fault_in_file<T>(
+        &mut self,
+        operation: Operation,
+        name: &str,
+        run: impl FnOnce(&mut Self) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let fault = self.faults.get(&self.operations).copied();
+        let inode = self.names.get(name).copied();
+        let Some(inode) = inode else { return run(self) };
+        match (fault, operation) {
+            (Some(Fault::ShortWrite), Operation::Write) => {
+                let before = self.inodes[inode].clone();
+                let result = run(self);
+                let file = &mut self.inodes[inode];
+                let changed: Vec<usize> = file.dirty.difference(&before.dirty).copied().collect();
+                for sector in changed.iter().skip(changed.len().div_ceil(2)) {
+                    file.dirty.remove(sector);
+                    revert(&mut file.present, &before.present, *sector);
+                }
+                result.and_then(|_| Err(io::ErrorKind::WriteZero.into()))
+            }
+            (Some(Fault::SyncLosesData), Operation::Sync) => {
+                self.inodes[inode].forget();
+                Err(io::Error::other("an injected failure of a sync"))
+            }
+            (Some(Fault::SyncForgets), Operation::Sync) => {
+                self.inodes[inode].dirty.clear();
+                Err(io::Error::other("an injected failure of a sync"))
+            }
+            (Some(Fault::SyncLies), Operation::Sync) => {
+                self.inodes[inode].forget();
+                run(self)
+            }
+            _ => run(self),
+        }
+    }
+
+    pub(super) fn end_life(&mut self) {
+        self.life += 1;
+        self.locked = None;
+        self.operations = 0;
+        self.history.clear();
+        self.faults.clear();
+        self.crashed = false;
+    }
+
+    pub(super) fn crash(&mut self, loss: &Loss) {
+        let mut chance = Chance(match loss {
+            Loss::Seeded(seed) => *seed,
+            _ => 0,
+        });
+        let mut bits = match loss {
+            Loss::Sectors(bits) => bits.iter().copied(),
+            _ => [].iter().copied(),
+        };
+        let changes = std::mem::take(&mut self.changes);
+        for change in changes {
+            let survives = match loss {
+                Loss::Nothing | Loss::Sectors(_) => true,
+                Loss::Everything => false,
+                Loss::Seeded(_) => chance.coin(),
+            };
+            if survives {
+                change.apply(&mut self.durable_names);
+            }
+        }
+        let order: Vec<usize> = self.names.values().copied().collect();
+        let others = (0..self.inodes.len()).filter(|inode| !order.contains(inode));
+        let order: Vec<usize> = order.iter().copied().chain(others).collect();
+        for inode in order {
+            let file = &mut self.inodes[inode];
+            let sectors: Vec<usize> = file.dirty.iter().copied().collect();
+            let keep_length = match loss {
+                Loss::Everything => false,
+                Loss::Seeded(_) => chance.coin(),
+                Loss::Nothing | Loss::Sectors(_) => true,
+            };
+            let mut after = file.durable.clone();
+            after.resize(file.present.len().max(file.durable.len()), 0);
+            for sector in sectors {
+                match loss {
+                    Loss::Nothing => revert(&mut after, &file.present, sector),
+                    Loss::Everything => {}
+                    Loss::Seeded(_) => chance.tear(&mut after, &file.present, sector),
+                    Loss::Sectors(_) => {
+                        if bits.next().unwrap_or(false) {
+                            revert(&mut after, &file.present, sector);
+                        }
+                    }
+                }
+            }
+            let length = if keep_length { file.present.len() } else { file.durable.len() };
+            after.truncate(length);
+            file.present.clone_from(&after);
+            file.durable = after;
+            file.dirty.clear();
+        }
+        self.names = self.durable_names.clone();
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.names.values().map(|&inode| self.inodes[inode].present.len() as u64).sum()
+    }
+
+    pub(super) fn find(&self, name: &str) -> io::Result<usize> {
+        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl NameChange {
+    pub(super) fn apply(self, names: &mut BTreeMap<String, usize>) {
+        match self {
+            Self::Create(name, inode) => {
+                names.insert(name, inode);
+            }
+            Self::Rename(from, to, inode) => {
+                if names.get(&from) == Some(&inode) {
+                    names.remove(&from);
+                }
+                names.insert(to, inode);
+            }
+            Self::Remove(name) => {
+                names.remove(&name);
+            }
+        }
+    }
+}
+
+impl Inode {
+    /// Drops what was not synced.
+    pub(super) fn forget(&mut self) {
+        self.present.clone_from(&self.durable);
+        self.dirty.clear();
+    }
+}
+
+/// Copies one sector, as far as the source has it.
+pub(super) fn revert(target: &mut [u8], source: &[u8], sector: usize) {
+    let start = sector * SECTOR_BYTES;
+    let end = (start + SECTOR_BYTES).min(target.len()).min(source.len());
+    if start < end {
+        target[start..end].copy_from_slice(&source[start..end]);
+    }
+}
+
+/// A small seeded generator.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mix(self.0)
+    }
+
+    fn coin(&mut self) -> bool {
+        self.next() & 1 == 1
+    }
+
+    /// Lets a sector survive, or not, or some of its chunks.
+    fn tear(&mut self, target: &mut [u8], source: &[u8], sector: usize) {
+        match self.next() % 5 {
+            0 | 1 => {}
+            2 | 3 => revert(target, source, sector),
+            _ => {
+                for chunk in 0..SECTOR_BYTES / CHUNK_BYTES {
+                    let start = sector * SECTOR_BYTES + chunk * CHUNK_BYTES;
+                    let end = (start + CHUNK_BYTES).min(target.len()).min(source.len());
+                    if self.coin() && start < end {
+                        target[start..end].copy_from_slice(&source[start..end]);
+                    }
+                }
+            }
+        }
+    }
+}
