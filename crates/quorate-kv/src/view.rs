@@ -125,20 +125,21 @@ impl View {
         let at = self.resolve(range.revision);
         let limit = usize::try_from(range.limit).ok().filter(|&limit| limit > 0);
         let limit = limit.unwrap_or(usize::MAX);
-        let ranks = ranks(&self.current, &range.range);
+        let current = self.current_in(&range.range);
         if at == self.revision && range.is_in_key_order() {
-            let count = ranks.len();
+            let count = current.len();
             let kvs = if range.count_only {
                 Vec::new()
-            } else if range.sort_order == SortOrder::Descend {
+            } else if range.sort_order == SortOrder::Descend && count > 1 {
+                let ranks = ranks(&self.current, &range.range);
                 range.project(self.current.iter_back(ranks).take(limit))
             } else {
-                range.project(self.current.iter(ranks).take(limit))
+                range.project(current.take(limit))
             };
             return self.page(kvs, !range.count_only && count > limit, count);
         }
         let mut found: Vec<_> = if at == self.revision {
-            self.current.iter(ranks).collect()
+            current.collect()
         } else {
             self.versions_at(&range.range, at).collect()
         };
@@ -164,7 +165,10 @@ impl View {
 
     /// The current versions of a range's keys, in key order.
     pub(crate) fn current_in(&self, range: &KeyRange) -> Iter<'_> {
-        self.current.iter(ranks(&self.current, range))
+        match range.span() {
+            Span::Key(key) => Iter::of(self.key(key)),
+            Span::From(_) | Span::Between(..) => self.current.iter(ranks(&self.current, range)),
+        }
     }
 
     /// The versions of a range's keys at a readable revision, in key order.

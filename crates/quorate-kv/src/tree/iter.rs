@@ -24,6 +24,12 @@ impl<'a> Iter<'a> {
         iter
     }
 
+    /// Walks over one version, or none.
+    pub(crate) fn of(kv: Option<&'a KeyValue>) -> Self {
+        let leaf = kv.map(core::slice::from_ref).unwrap_or_default();
+        Self { path: Vec::new(), leaf, remaining: leaf.len() }
+    }
+
     fn descend(&mut self, mut node: &'a Node, mut rank: usize) {
         loop {
             match node {
@@ -71,6 +77,8 @@ impl<'a> Iterator for Iter<'a> {
         (self.remaining, Some(self.remaining))
     }
 }
+
+impl ExactSizeIterator for Iter<'_> {}
 
 /// Versions in falling order.
 #[derive(Debug)]
