@@ -90,6 +90,14 @@ impl Checker {
         self.made.insert(id, Made { after, run });
     }
 
+    /// Everything up to `index` of this log counts as committed before the test began.
+    pub fn found_committed(&mut self, disk: &Disk, index: Index) {
+        let have = self.committed();
+        for id in disk.entries.iter().filter(|id| id.index > have && id.index <= index) {
+            self.committed.push((*id, id.term));
+        }
+    }
+
     /// How many membership entries a node loses that cuts its log from `from`.
     pub fn memberships_from(&self, raft: &Raft, from: Index) -> u64 {
         let log = &self.logs[&raft.id()];

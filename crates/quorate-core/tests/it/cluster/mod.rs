@@ -28,7 +28,10 @@ pub fn node(id: u64) -> NodeId {
 #[derive(Clone, Debug)]
 pub enum Event {
     Effect(NodeId, Effect),
+    /// It left, at once or when its write was durable.
     Sent(Envelope),
+    /// It waits for a write.
+    Held(Send),
     Persisted(NodeId, PersistToken),
 }
 
@@ -263,7 +266,9 @@ impl Cluster {
         }
         self.check(id);
         for effect in effects {
-            self.tell(Event::Effect(id, effect.clone()));
+            if !matches!(effect, Effect::Send(_)) {
+                self.tell(Event::Effect(id, effect.clone()));
+            }
             self.take(id, effect);
         }
     }
@@ -311,10 +316,10 @@ impl Cluster {
             node.disk.apply(&write);
             alive.durable = write.persist.token;
             token = Some(write.persist.token);
+            self.tell(Event::Persisted(id, write.persist.token));
             self.release(id);
         }
         if let Some(token) = token {
-            self.tell(Event::Persisted(id, token));
             self.input(id, Input::Persisted(token));
         }
     }
@@ -382,7 +387,8 @@ impl Cluster {
                 } else {
                     let newest = alive.writes.back().map(|write| write.persist.token);
                     assert!(send.after <= newest, "a message waits for a write handed out before");
-                    alive.outbox.push(send);
+                    alive.outbox.push(send.clone());
+                    self.tell(Event::Held(send));
                 }
             }
             Effect::Apply { first, last } => self.take_apply(id, first, last),

@@ -548,6 +548,7 @@ impl Cluster {
         let tell = |event: &Event| match event {
             Event::Effect(id, effect) => format!("  {id}: {effect}\n"),
             Event::Sent(envelope) => format!("  sent {envelope}\n"),
+            Event::Held(send) => format!("  held {send}\n"),
             Event::Persisted(id, token) => format!("  {id}: persisted {token}\n"),
         };
         journal.iter().skip(journal.len().saturating_sub(count)).map(tell).collect()
