@@ -1,4 +1,5 @@
 //! A counter that survives the loss of any one of its three nodes, on disk and over TCP.
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
 use quorate::{Applying, Consistency, Node, StateMachine};
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,64 @@
 //! Consensus for people who build things: implement one trait, get a durable, replicated,
 //! linearizable service.
+//!
+//! ```
+//! use quorate::{Applying, Consistency, Node, StateMachine};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Default, Serialize, Deserialize)]
+//! struct Counter(i64);
+//!
+//! impl StateMachine for Counter {
+//!     type Command = i64;
+//!     type Reply = i64;
+//!     type Query = ();
+//!     type Answer = i64;
+//!     fn apply(&mut self, _at: &Applying, add: i64) -> i64 {
+//!         self.0 += add;
+//!         self.0
+//!     }
+//!     fn query(&self, _: ()) -> i64 {
+//!         self.0
+//!     }
+//! }
+//!
+//! # #[cfg(feature = "tcp")]
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let peers = ["127.0.0.1:7001", "127.0.0.1:7002", "127.0.0.1:7003"];
+//! #   let directory = tempfile::tempdir()?;
+//! #   std::env::set_current_dir(directory.path())?;
+//! #   let sockets = peers.map(|_| quorate::Listening::bind("127.0.0.1:0"));
+//! #   let peers = sockets.map(|socket| socket.expect("a free port").address().to_string());
+//! #   let peers = peers.each_ref().map(String::as_str);
+//!     let mut nodes = Vec::new();
+//!     for (number, address) in peers.iter().enumerate() {
+//!         let node = Node::<Counter>::builder().listen(*address).join_or_form(peers);
+//!         nodes.push(node.data_dir(format!("data/counter/n{number}")).start().await?);
+//!     }
+//!     nodes[0].ready().await?;
+//!     let total = nodes[0].client().call(5).await?; // durable on a majority
+//!     let seen = nodes[1].client().read((), Consistency::Linearizable).await?;
+//!     println!("the counter stands at {total}, and another node sees {seen}");
+//!     assert!(seen >= total);
+//!     Ok(())
+//! }
+//! # #[cfg(not(feature = "tcp"))]
+//! # fn main() {}
+//! ```
+//!
+//! # How it is built
+//!
+//! Everything that decides is pure: [`quorate_core`] is the protocol, [`replica`] puts the bytes of
+//! entries and the waiting clients around it, [`applier`] executes what is committed, [`founding`]
+//! begins a cluster. They read no clock, draw no random number and do no I/O, and are there without
+//! the feature `runtime`. The [`Node`] runs them on threads, over files and sockets.
+//!
+//! # What is not there yet
+//!
+//! - Snapshots: the log grows without bound, and a start replays all of it.
+//! - Sessions: a call is sent once, and one whose answer is lost is unknown.
+//! - Changing the members of a running cluster.
 #![forbid(unsafe_code)]
 
 pub mod applier;

@@ -27,7 +27,6 @@ impl<M: StateMachine> fmt::Debug for Node<M> {
 
 impl<M: StateMachine + Default> Node<M> {
     /// Begins to set up a node whose state machine starts from its default.
-    #[must_use]
     pub fn builder() -> NodeBuilder<M> {
         Self::builder_with(M::default())
     }
@@ -36,7 +35,6 @@ impl<M: StateMachine + Default> Node<M> {
 impl<M: StateMachine> Node<M> {
     /// Begins to set up a node with this state machine, which has executed nothing: it is brought
     /// up to date from the log at every start.
-    #[must_use]
     pub fn builder_with(machine: M) -> NodeBuilder<M> {
         NodeBuilder::new(machine)
     }

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use quorate_core::{Index, NodeId};
 use quorate_log::Entries;
 
-use super::port::Ended;
+use super::port::{Ended, Queries};
 use super::shared::{Applied, ApplyJob, Event, Outgoing, Shared};
 use super::threads::panic_text;
 use crate::applier::Applier;
 use crate::codec::Codec;
 use crate::error::StopReason;
 use crate::machine::StateMachine;
-use crate::replica::{CallId, ForwardNumber, ForwardOutcome, Origin};
+use crate::replica::{ForwardNumber, ForwardOutcome, Origin};
 
 struct Role<M: StateMachine> {
     applier: Applier<M>,
@@ -26,7 +26,7 @@ struct Role<M: StateMachine> {
     /// Replies to forwarded calls since the last report.
     answers: Vec<(NodeId, ForwardNumber, ForwardOutcome)>,
     /// Queries whose read index is not applied yet.
-    waiting: Vec<(Index, Vec<(CallId, M::Query)>)>,
+    waiting: Vec<(Index, Queries<M>)>,
 }
 
 /// Runs until it is told to stop, or the state machine cannot go on.
@@ -93,11 +93,7 @@ impl<M: StateMachine> Role<M> {
         self.answer_waiting()
     }
 
-    fn ask(
-        &mut self,
-        min_index: Option<Index>,
-        queries: Vec<(CallId, M::Query)>,
-    ) -> Result<(), StopReason> {
+    fn ask(&mut self, min_index: Option<Index>, queries: Queries<M>) -> Result<(), StopReason> {
         match min_index {
             Some(index) if index > self.applier.applied() => {
                 self.waiting.push((index, queries));
@@ -116,7 +112,7 @@ impl<M: StateMachine> Role<M> {
         Ok(())
     }
 
-    fn answer(&mut self, queries: Vec<(CallId, M::Query)>) -> Result<(), StopReason> {
+    fn answer(&mut self, queries: Queries<M>) -> Result<(), StopReason> {
         let Self { applier, shared, outgoing, .. } = self;
         let all = || {
             for (call, query) in queries {

@@ -29,6 +29,9 @@ const SLOT_BITS: u32 = 20;
 /// Lives of one slot before its numbers come again.
 const GENERATION_BITS: u32 = 20;
 
+/// Queries with the calls that asked them.
+pub(crate) type Queries<M> = Vec<(CallId, <M as StateMachine>::Query)>;
+
 /// One thing that a caller wants.
 pub(crate) struct Submission<M: StateMachine> {
     pub(crate) call: CallId,
@@ -80,7 +83,7 @@ struct State<M: StateMachine> {
     slots: Vec<Slot<M>>,
     free: Vec<u32>,
     submissions: Vec<Submission<M>>,
-    local: Vec<(CallId, M::Query)>,
+    local: Queries<M>,
     /// Bytes of the commands in `submissions`.
     bytes: usize,
     /// When the time of each call is up, in order; those that have ended are skipped.
@@ -120,10 +123,8 @@ impl<M: StateMachine> Port<M> {
 
     /// The port that a call came through.
     pub(crate) const fn of(call: CallId) -> u32 {
-        // The shift leaves fewer bits than a `u32` has.
-        #[expect(clippy::cast_possible_truncation, reason = "24 bits are left")]
-        let id = (call.0 >> (SLOT_BITS + GENERATION_BITS)) as u32;
-        id
+        // The shift leaves 24 bits.
+        (call.0 >> (SLOT_BITS + GENERATION_BITS)) as u32
     }
 
     /// Sends answers to the port's task.
@@ -321,9 +322,7 @@ impl<M: StateMachine> State<M> {
     const fn place(call: CallId) -> (usize, u32) {
         let slot = call.0 & ((1 << SLOT_BITS) - 1);
         let generation = call.0 >> SLOT_BITS & ((1 << GENERATION_BITS) - 1);
-        #[expect(clippy::cast_possible_truncation, reason = "both have 20 bits")]
-        let place = (slot as usize, generation as u32);
-        place
+        (slot as usize, generation as u32)
     }
 
     fn slot(&mut self, call: CallId) -> Option<&mut Slot<M>> {

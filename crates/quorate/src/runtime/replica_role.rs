@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 use super::clock::Clock;
 use super::log_role::LogJob;
 use super::mailbox::Mailbox;
-use super::port::{Ended, Submission, Wanted};
+use super::port::{Ended, Queries, Submission, Wanted};
 use super::publish::Publisher;
 use super::read_role::ReadJob;
 use super::seed::Seed;
@@ -22,7 +22,7 @@ use super::shared::{Applied, ApplyJob, Event, Outgoing, Shared};
 use crate::error::{Refusal, StopReason};
 use crate::founding::{self, Founding};
 use crate::machine::StateMachine;
-use crate::replica::{CallId, Replica, ReplicaConfig, ReplicaEffect, ReplicaInput};
+use crate::replica::{Replica, ReplicaConfig, ReplicaEffect, ReplicaInput};
 use crate::roster::{FoundingRecord, Roster};
 use crate::transport::{self, Side, Transport};
 
@@ -33,9 +33,6 @@ pub(crate) enum Phase {
     /// A cluster.
     Running(Box<Replica>),
 }
-
-/// The queries of one wake-up, which wait for one read index.
-pub(crate) type Queries<M> = Vec<(CallId, <M as StateMachine>::Query)>;
 
 /// See the module.
 pub(crate) struct ReplicaRole<M: StateMachine> {

@@ -10,7 +10,7 @@ use quorate_log::Entries;
 use tokio::sync::watch;
 
 use super::mailbox::Mailbox;
-use super::port::{Port, PortMessage, Submission};
+use super::port::{Ended, Port, PortMessage, Queries, Submission};
 use crate::error::{Refusal, StopReason};
 use crate::machine::StateMachine;
 use crate::replica::{CallId, ForwardNumber, ForwardOutcome, Origin, ReadFault, Ticket};
@@ -45,7 +45,7 @@ pub(crate) enum ApplyJob<M: StateMachine> {
     /// Execute entries.
     Entries { entries: Entries, answers: Vec<(Index, Origin)> },
     /// Answer queries once `min_index` is applied; at once where there is none.
-    Queries { min_index: Option<Index>, queries: Vec<(CallId, M::Query)> },
+    Queries { min_index: Option<Index>, queries: Queries<M> },
     /// End, when everything before is done.
     Stop,
 }
@@ -155,8 +155,11 @@ impl<M: StateMachine> Shared<M> {
 
 /// Answers on their way to the ports, gathered so that each port is woken once.
 pub(crate) struct Outgoing<M: StateMachine> {
-    ports: BTreeMap<u32, (Arc<Port<M>>, Vec<PortMessage<M>>)>,
+    ports: BTreeMap<u32, Pouch<M>>,
 }
+
+/// A port with what is on its way to it.
+type Pouch<M> = (Arc<Port<M>>, Vec<PortMessage<M>>);
 
 impl<M: StateMachine> Default for Outgoing<M> {
     fn default() -> Self {
@@ -165,7 +168,7 @@ impl<M: StateMachine> Default for Outgoing<M> {
 }
 
 impl<M: StateMachine> Outgoing<M> {
-    pub(crate) fn push(&mut self, shared: &Shared<M>, call: CallId, ended: super::port::Ended<M>) {
+    pub(crate) fn push(&mut self, shared: &Shared<M>, call: CallId, ended: Ended<M>) {
         let id = Port::<M>::of(call);
         let message = PortMessage::Ended(call, ended);
         if let Some((_, messages)) = self.ports.get_mut(&id) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use quorate_core::{ClusterId, Index, NodeId, ReadId, RoleName, Term};
 use quorate_log::{EntryRef, OpenOptions, OsFs, Recovered, open_blocking};
+use tokio::runtime::Runtime;
 
 use super::clock::Clock;
 use super::mailbox::Mailbox;
@@ -107,18 +108,9 @@ fn open<M: StateMachine>(
         }
     };
     let runtime = threads::runtime()?;
-    let transport = {
-        let _entered = runtime.enter();
-        let config = TransportConfig {
-            max_entry_bytes: settings.replica.max_command_bytes + ENTRY_OVERHEAD,
-            seed: draws.jitter,
-            ..TransportConfig::default()
-        };
-        let me = Caller { node: id, boot, process: draws.process };
-        let cluster = record.map_or(ClusterId::ZERO, |record| record.cluster);
-        let started = Transport::start(listening, config, me, cluster);
-        started.map_err(|source| StartError::System { what: "the listening socket", source })?
-    };
+    let cluster = record.map_or(ClusterId::ZERO, |record| record.cluster);
+    let me = Caller { node: id, boot, process: draws.process };
+    let transport = connect(&runtime, listening, &settings, draws.jitter, (me, cluster))?;
     transport.set_answer(founding.answer());
     let waiting_for = founding.waiting(now).map(|waiting| waiting.to_string());
     let status = status(id, &settings, waiting_for);
@@ -147,6 +139,21 @@ fn open<M: StateMachine>(
     };
     threads::spawn(Parts { runtime, role, log, machine })?;
     Ok(Node::new(id, shared))
+}
+
+/// Begins to serve the peers' port, on the runtime that the replica's thread will run.
+fn connect(
+    runtime: &Runtime,
+    listening: Listening,
+    settings: &Settings,
+    jitter: u64,
+    (me, cluster): (Caller, ClusterId),
+) -> Result<Transport, StartError> {
+    let _entered = runtime.enter();
+    let max_entry_bytes = settings.replica.max_command_bytes + ENTRY_OVERHEAD;
+    let config = TransportConfig { max_entry_bytes, seed: jitter, ..TransportConfig::default() };
+    let started = Transport::start(listening, config, me, cluster);
+    started.map_err(|source| StartError::System { what: "the listening socket", source })
 }
 
 /// Says what opening the directory noticed.

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
+use quorate_core::RoleName;
 use quorate_log::{Fs, Log};
 use tokio::runtime::Runtime;
 
@@ -135,6 +136,7 @@ fn replica<M: StateMachine>(runtime: Runtime, mut others: Others<M>) {
     drop(runtime);
     shared.stop_ports();
     shared.status.send_modify(|status| {
+        status.role = RoleName::Follower;
         status.leader = None;
         status.stopped = Some(reason);
     });

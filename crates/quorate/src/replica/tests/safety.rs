@@ -1,6 +1,7 @@
 //! What must not happen, each rule with the attempt to break it.
 
 use super::*;
+use quorate_core::RequestId;
 use quorate_core::message::{Append, AppendReply};
 use quorate_log::BlockBuilder;
 
@@ -10,7 +11,7 @@ fn block(first: u64, term: u64, commands: &[&str]) -> Entries {
     for (at, command) in commands.iter().enumerate() {
         let envelope = EntryEnvelope::of(EntryKind::Command, 5);
         let index = Index(first + at as u64);
-        builder.push(index, quorate_core::Term(term), &envelope, command.as_bytes());
+        builder.push(index, Term(term), &envelope, command.as_bytes());
     }
     Entries::all(builder.finish())
 }
@@ -29,8 +30,8 @@ fn append(from: u64, to: NodeId, term: u64, prev: EntryId, entries: Vec<Entries>
         from: id(from),
         boot: BootCounter(1),
         to,
-        term: quorate_core::Term(term),
-        request: quorate_core::RequestId(1 << 40 | 77),
+        term: Term(term),
+        request: RequestId(1 << 40 | 77),
         message,
     };
     Frame::Raft { envelope, entries }
@@ -184,7 +185,7 @@ fn a_node_that_does_not_lead_refuses_a_forward_and_the_call_waits_for_the_leader
     let number = forward.number;
     world.tell(other, ReplicaInput::Frame { from, frame: Frame::Forward(forward) });
     let outcome = ForwardOutcome::Refused(RefusalCode::NotLeader);
-    let reply = Frame::ForwardReply(ForwardReply { number, outcome: outcome.clone() });
+    let reply = Frame::ForwardReply(ForwardReply { number, outcome });
     assert!(world.sent.iter().any(|(_, to, f)| *to == from && *f == reply), "it says so");
     let peer = world.hosts[leader].id;
     world.wire.clear();
