@@ -1,3 +1,7 @@
-//! The `quorate` binary.
+//! The `quorate` binary; everything is in the library beside it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quorate_cli::main()
+}

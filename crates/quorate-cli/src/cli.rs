@@ -1,0 +1,71 @@
+//! The command line as a whole: which verbs there are, and what they share.
+
+use clap::{Parser, Subcommand};
+
+use crate::verb::{del, demo, endpoint, failover, get, member, put, serve, status, txn};
+
+const AFTER_HELP: &str = "\
+Try it:
+  quorate demo                          three servers on this machine; Ctrl-C stops them
+  quorate put greeting hello            in another terminal
+  quorate get greeting
+  quorate status
+
+Exit codes:
+  0  done
+  1  refused: a server answered, and nothing was changed
+  2  the command line could not be understood
+  3  no server could answer; nothing was changed
+  4  a write was sent and may or may not have happened
+  5  a server could not start: its settings, its directory or its ports
+  6  a server stopped by itself
+
+Environment: QUORATE_ENDPOINTS or ETCDCTL_ENDPOINTS for the client verbs; for `serve` every
+flag as QUORATE_NAME or ETCD_NAME, e.g. QUORATE_DATA_DIR. NO_COLOR is respected.";
+
+/// A replicated store that speaks the etcd v3 API.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version, about, after_help = AFTER_HELP, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+}
+
+/// What the binary can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Start a cluster of real server processes on this machine
+    Demo(demo::Arguments),
+    /// Run one server, with etcd's flag names
+    Serve(Box<serve::Arguments>),
+    /// Read a key or a range of keys
+    Get(get::Arguments),
+    /// Write a key
+    Put(put::Arguments),
+    /// Delete a key or a range of keys
+    Del(del::Arguments),
+    /// Run a transaction, read from standard input
+    Txn(txn::Arguments),
+    /// Show who leads and how far each server is
+    Status(status::Arguments),
+    /// Ask each endpoint, with etcdctl's words: `endpoint status`, `endpoint health`
+    Endpoint(endpoint::Arguments),
+    /// Show the members of the cluster: `member list`
+    Member(member::Arguments),
+    /// Measure the time from killing a leader to the first write after it
+    Failover(failover::Arguments),
+    /// Show the version
+    Version,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        Cli::command().debug_assert();
+    }
+}

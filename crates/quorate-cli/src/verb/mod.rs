@@ -1,0 +1,13 @@
+//! A file per verb: its flags, and what it does.
+
+pub(crate) mod del;
+pub(crate) mod demo;
+pub(crate) mod endpoint;
+pub(crate) mod failover;
+pub(crate) mod get;
+pub(crate) mod member;
+pub(crate) mod put;
+mod range;
+pub(crate) mod serve;
+pub(crate) mod status;
+pub(crate) mod txn;

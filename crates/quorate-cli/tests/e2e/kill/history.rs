@@ -1,0 +1,114 @@
+//! What the writers were told, and whether the nodes hold it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use quorate_client::KeyValue;
+use quorate_client::proto::RangeResponse;
+
+use crate::harness::{Cluster, wait_until};
+
+/// How a write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Acknowledged { revision: i64 },
+    Refused,
+    Unknown,
+}
+
+/// One write; no other has its key or its value.
+#[derive(Debug, Clone)]
+pub(super) struct Write {
+    pub(super) key: String,
+    pub(super) value: String,
+    pub(super) outcome: Outcome,
+}
+
+impl Write {
+    pub(super) fn is_acknowledged(&self) -> bool {
+        matches!(self.outcome, Outcome::Acknowledged { .. })
+    }
+
+    /// Checks what a node holds for the key of this write.
+    pub(super) fn check(&self, found: Option<&KeyValue>) {
+        match (self.outcome, found) {
+            (Outcome::Acknowledged { revision }, Some(found)) => {
+                self.check_once(found);
+                assert_eq!(found.mod_revision, revision, "{self:?} was acknowledged otherwise");
+            }
+            (Outcome::Acknowledged { .. }, None) => panic!("{self:?} is lost"),
+            (Outcome::Refused, Some(found)) => panic!("{self:?} is there: {found:?}"),
+            (Outcome::Unknown, Some(found)) => self.check_once(found),
+            (Outcome::Refused | Outcome::Unknown, None) => {}
+        }
+    }
+
+    fn check_once(&self, found: &KeyValue) {
+        assert_eq!(found.value.as_ref(), self.value.as_bytes(), "{self:?} has another value");
+        assert_eq!(found.version, 1, "{self:?} was applied more than once");
+        assert_eq!(found.create_revision, found.mod_revision, "{self:?} was applied twice");
+    }
+}
+
+/// Everything that was written and how it ended.
+pub(super) struct History {
+    pub(super) writes: Vec<Write>,
+    pub(super) reads: i64,
+}
+
+impl History {
+    fn count(&self, is: impl Fn(Outcome) -> bool) -> usize {
+        self.writes.iter().filter(|write| is(write.outcome)).count()
+    }
+
+    /// A run in which next to nothing happened proves nothing.
+    pub(super) fn check_it_shows_something(&self, kills: u64) {
+        let kills = usize::try_from(kills).expect("kills are few");
+        let acknowledged = self.count(|outcome| matches!(outcome, Outcome::Acknowledged { .. }));
+        assert!(acknowledged > kills * 20, "only {acknowledged} writes were acknowledged");
+        assert!(self.reads > 0, "no read was answered");
+    }
+
+    /// Compares every node with what the writers were told.
+    pub(super) fn check(&self, cluster: &Cluster) {
+        let writes: BTreeMap<&[u8], &Write> =
+            self.writes.iter().map(|write| (write.key.as_bytes(), write)).collect();
+        assert_eq!(writes.len(), self.writes.len(), "no key was written twice");
+        let all = self.settled(cluster);
+        for (at, reply) in all.iter().enumerate() {
+            let held: BTreeMap<&[u8], &KeyValue> =
+                reply.kvs.iter().map(|pair| (pair.key.as_ref(), pair)).collect();
+            for key in held.keys() {
+                assert!(writes.contains_key(key), "node {at} holds {key:?}, which nobody wrote");
+            }
+            for (key, write) in &writes {
+                write.check(held.get(key).copied());
+            }
+            assert_eq!(reply.kvs, all[0].kvs, "node {at} differs from node 0");
+        }
+    }
+
+    /// What each node holds, once all have come to the same revision.
+    fn settled(&self, cluster: &Cluster) -> Vec<RangeResponse> {
+        let mut all = Vec::new();
+        wait_until("all nodes at one revision", || {
+            all = (0..3).filter_map(|at| cluster.local(at).ok()).collect();
+            let revision = |reply: &RangeResponse| reply.header.map(|header| header.revision);
+            all.len() == 3 && all.iter().all(|reply| revision(reply) == revision(&all[0]))
+        });
+        all
+    }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} writes acknowledged, {} refused, {} unknown; {} reads",
+            self.count(|outcome| matches!(outcome, Outcome::Acknowledged { .. })),
+            self.count(|outcome| outcome == Outcome::Refused),
+            self.count(|outcome| outcome == Outcome::Unknown),
+            self.reads
+        )
+    }
+}
