@@ -23,7 +23,6 @@ struct Group {
     truncate_from: Option<Index>,
     entries: Vec<Entries>,
     bytes: u64,
-    commit: Index,
 }
 
 impl<F: Fs> Log<F> {
@@ -48,8 +47,9 @@ impl<F: Fs> Log<F> {
             Some(Job::Fence) => {
                 self.outcome = Some(Outcome::Fenced);
                 if !self.fenced {
-                    let fence = Group { commit: self.table().last.index, ..Group::default() };
-                    self.plan_batch(fence, self.hard_state.state);
+                    // A fence knows of no commit index: what is durable need not be committed.
+                    // Recovery takes the highest that any batch recorded.
+                    self.plan_batch(Group::default(), self.hard_state.state);
                 }
             }
         }
@@ -77,7 +77,7 @@ impl<F: Fs> Log<F> {
                 state = hard_state;
             }
             group.token = write.token;
-            group.commit = group.commit.max(write.commit);
+            self.commit = self.commit.max(write.commit);
             for entries in write.entries {
                 group.bytes += entries.bytes().len() as u64;
                 group.entries.push(entries);
@@ -193,7 +193,7 @@ impl<F: Fs> Log<F> {
             body_bytes: group.bytes,
             first: group.entries.first().map(Entries::first_id).unwrap_or_default(),
             last: last.unwrap_or_default(),
-            commit: group.commit.min(bound),
+            commit: self.commit.min(bound),
             boot: self.hard_state.boot,
             durable: self.chain.0,
             truncate_from: group.truncate_from.unwrap_or_default(),
