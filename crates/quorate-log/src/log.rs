@@ -244,6 +244,7 @@ pub(crate) struct Parts<F: Fs> {
     pub(crate) current: Option<Current<F::File>>,
     /// Number and chain hash of the last batch.
     pub(crate) chain: (u64, u128),
+    pub(crate) commit: Index,
     pub(crate) seed: u64,
 }
 
@@ -267,6 +268,8 @@ pub struct Log<F: Fs> {
     next_segment: Option<SegmentHeader>,
     /// Number and chain hash of the last durable batch.
     chain: (u64, u128),
+    /// Highest commit index that a write told.
+    commit: Index,
     /// Whether something later proves the last batch durable.
     fenced: bool,
     seed: u64,
@@ -314,6 +317,7 @@ impl<F: Fs> Log<F> {
             current: parts.current,
             next_segment: None,
             chain: parts.chain,
+            commit: parts.commit,
             // The hard state that opening wrote names the last batch.
             fenced: true,
             seed: parts.seed,

@@ -126,6 +126,7 @@ impl<F: Fs> Opening<F> {
             table: contents.table,
             current: self.current.take(),
             chain: self.chain,
+            commit,
             seed: self.options.seed,
         });
         Recovered {

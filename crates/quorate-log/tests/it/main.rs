@@ -4,6 +4,8 @@
 mod crash;
 mod damage;
 mod directory;
+mod fence;
+mod format;
 mod model;
 mod records;
 mod regressions;
