@@ -52,6 +52,13 @@ const WALLS: &[Wall] = &[
         never: &["tonic", "prost", "axum"],
     },
     Wall {
+        name: "quorate-sim",
+        features: &["--all-features"],
+        ours: &["quorate-core", "quorate-log", "quorate"],
+        named: None,
+        never: RUNTIME,
+    },
+    Wall {
         name: "quorate-kv",
         features: &[],
         ours: &["quorate-core", "quorate-log", "quorate"],
