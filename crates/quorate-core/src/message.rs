@@ -138,3 +138,67 @@ pub struct ReadIndexReply {
     /// The read index, or nothing where the receiver is no leader.
     pub index: Option<Index>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::entry::EntryKind;
+    use crate::membership::Membership;
+
+    fn append(prev: EntryId, runs: Vec<Run>) -> Append {
+        let (commit, recorded) = (Index::ZERO, Index::ZERO);
+        let recorded_boot = BootCounter::ZERO;
+        Append { prev, commit, recorded, recorded_boot, wants_reply: true, runs }
+    }
+
+    fn commands(first: u64, count: u32, term: u64) -> Run {
+        Run::new(Index(first), count, Term(term), EntryKind::Command, 10)
+    }
+
+    #[test]
+    fn runs_follow_each_other_in_terms_that_never_fall() {
+        let prev = EntryId::new(Index(5), Term(2));
+        let good = append(prev, vec![commands(6, 3, 2), commands(9, 1, 4)]);
+        assert!(good.is_well_formed(Term(4)));
+        assert_eq!(good.end(), Index(9));
+        assert_eq!(append(prev, Vec::new()).end(), Index(5));
+        for (why, runs) in [
+            ("a later term than the message", vec![commands(6, 1, 5)]),
+            ("a gap", vec![commands(7, 1, 2)]),
+            ("a gap between runs", vec![commands(6, 1, 2), commands(8, 1, 2)]),
+            ("overlap", vec![commands(6, 2, 2), commands(7, 1, 2)]),
+            ("a falling term", vec![commands(6, 1, 1)]),
+            ("a falling term between runs", vec![commands(6, 1, 3), commands(7, 1, 2)]),
+            ("an empty run", vec![commands(6, 0, 2)]),
+        ] {
+            assert!(!append(prev, runs).is_well_formed(Term(4)), "{why}");
+        }
+        assert!(!append(prev, Vec::new()).is_well_formed(Term(1)), "prev of a later term");
+    }
+
+    #[test]
+    fn content_fits_its_kind() {
+        let prev = EntryId::ZERO;
+        let membership = Arc::new(Membership::default());
+        let content = Run::membership(Index(1), Term(1), 10, Arc::clone(&membership));
+        assert!(append(prev, vec![content.clone()]).is_well_formed(Term(1)));
+        let several = Run { count: 2, ..content };
+        let without = Run::new(Index(1), 1, Term(1), EntryKind::Membership, 10);
+        let on_command = Run { membership: Some(membership), ..commands(1, 1, 1) };
+        for run in [several, without, on_command] {
+            assert!(!append(prev, vec![run.clone()]).is_well_formed(Term(1)), "{run}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_numbers_is_no_panic() {
+        let last = EntryId::new(Index(u64::MAX), Term(1));
+        let past = Run { first: Index(u64::MAX), ..commands(0, 1, 1) };
+        assert!(!append(last, vec![past.clone()]).is_well_formed(Term(1)));
+        let before = EntryId::new(Index(u64::MAX - 1), Term(1));
+        let long = Run { count: u32::MAX, ..past };
+        assert!(!append(before, vec![long]).is_well_formed(Term(1)));
+    }
+}

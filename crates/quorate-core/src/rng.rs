@@ -19,6 +19,11 @@ impl Rng {
         z ^ (z >> 31)
     }
 
+    #[cfg(test)]
+    pub(crate) const fn below(&mut self, limit: u64) -> u64 {
+        self.next_u64() % limit
+    }
+
     /// A span drawn evenly from `min..max`; `min` where the range is empty.
     pub(crate) fn span(&mut self, min: Duration, max: Duration) -> Duration {
         let width = max.saturating_sub(min).as_nanos();
@@ -27,5 +32,21 @@ impl Rng {
         }
         let drawn = (u128::from(self.next_u64()) * width) >> 64;
         min + Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_lie_in_their_range_and_spread_over_it() {
+        let (min, max) = (Duration::from_millis(300), Duration::from_millis(600));
+        let mut rng = Rng::new(7);
+        let spans: Vec<Duration> = (0..1000).map(|_| rng.span(min, max)).collect();
+        assert!(spans.iter().all(|span| (min..max).contains(span)));
+        let early = spans.iter().filter(|span| **span < Duration::from_millis(450)).count();
+        assert!((400..600).contains(&early), "{early} of 1000 in the first half");
+        assert_eq!(rng.span(min, min), min);
     }
 }

@@ -9,6 +9,8 @@
 //! - Heads touch: each begins where the one before ends.
 
 mod durability;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -5,6 +5,8 @@
 
 mod history;
 mod quorum;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use history::History;
 pub(crate) use quorum::{Outcome, committed, is_quorum, tally};

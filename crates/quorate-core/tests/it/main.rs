@@ -2,5 +2,6 @@
 #![allow(missing_docs, unreachable_pub, reason = "tests")]
 
 mod cluster;
+mod paper;
 mod property;
 mod scenario;
