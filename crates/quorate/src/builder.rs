@@ -266,7 +266,7 @@ impl<M: StateMachine> NodeBuilder<M> {
         runtime::start(machine, settings, listen).await
     }
 
-    fn check(self) -> Result<(M, Settings, Listen), StartError> {
+    pub(crate) fn check(self) -> Result<(M, Settings, Listen), StartError> {
         let data_dir = self.data_dir.ok_or(StartError::NoDataDir)?;
         let listen = self.listen.ok_or(StartError::NoListenAddress)?;
         let (min, max) = self.election;

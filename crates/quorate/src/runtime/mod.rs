@@ -24,3 +24,6 @@ mod start;
 mod threads;
 
 pub(crate) use start::start;
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quorate_core::{ClusterId, Index, NodeId, ReadId, RoleName, Term};
-use quorate_log::{EntryRef, OpenOptions, OsFs, Recovered, open_blocking};
+use quorate_log::{EntryRef, Fs, OpenOptions, OsFs, Recovered, open_blocking};
 use tokio::runtime::Runtime;
 
 use super::clock::Clock;
@@ -65,11 +65,23 @@ pub(crate) async fn start<M: StateMachine>(
     settings: Settings,
     listen: Listen,
 ) -> Result<Node<M>, StartError> {
-    let opening = tokio::task::spawn_blocking(move || open(machine, settings, listen));
+    let fs = OsFs::new(&settings.data_dir);
+    start_on(fs, machine, settings, listen).await
+}
+
+/// Starts a node whose data directory is on this file system.
+pub(super) async fn start_on<M: StateMachine, F: Fs>(
+    fs: F,
+    machine: M,
+    settings: Settings,
+    listen: Listen,
+) -> Result<Node<M>, StartError> {
+    let opening = tokio::task::spawn_blocking(move || open(fs, machine, settings, listen));
     opening.await.unwrap_or_else(|error| Err(StartError::Interrupted { reason: error.to_string() }))
 }
 
-fn open<M: StateMachine>(
+fn open<M: StateMachine, F: Fs>(
+    fs: F,
     machine: M,
     settings: Settings,
     listen: Listen,
@@ -87,7 +99,7 @@ fn open<M: StateMachine>(
         proven: Index::ZERO,
     };
     let directory = settings.data_dir.clone();
-    let mut recovered = open_blocking(OsFs::new(&directory), options)?;
+    let mut recovered = open_blocking(fs, options)?;
     report(&recovered, &directory);
     let (id, boot) = (recovered.identity.node, recovered.boot);
     let record = founding_record(&recovered, &directory)?;
@@ -157,7 +169,7 @@ fn connect(
 }
 
 /// Says what opening the directory noticed.
-fn report(recovered: &Recovered<OsFs>, directory: &Path) {
+fn report<F: Fs>(recovered: &Recovered<F>, directory: &Path) {
     let (directory, report) = (directory.display(), &recovered.report);
     let (node, boot, last) = (recovered.identity.node, recovered.boot, recovered.log.last());
     tracing::info!(%directory, %node, %boot, %last, formatted = report.formatted, "opened");
@@ -177,8 +189,8 @@ fn report(recovered: &Recovered<OsFs>, directory: &Path) {
     }
 }
 
-fn founding_record(
-    recovered: &Recovered<OsFs>,
+fn founding_record<F: Fs>(
+    recovered: &Recovered<F>,
     directory: &Path,
 ) -> Result<Option<FoundingRecord>, StartError> {
     let record = recovered.identity.founding.as_deref().map(FoundingRecord::decode).transpose();
@@ -186,7 +198,7 @@ fn founding_record(
 }
 
 /// The log time of the last entry; a later leader continues from it.
-fn last_log_time(recovered: &mut Recovered<OsFs>, directory: &Path) -> Result<u64, StartError> {
+fn last_log_time<F: Fs>(recovered: &mut Recovered<F>, directory: &Path) -> Result<u64, StartError> {
     if recovered.runs.is_empty() {
         return Ok(0);
     }

@@ -1,0 +1,192 @@
+//! Nodes on a disk that fails, and the pieces between threads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_log::fault::{Fault, FaultFs};
+use tokio::time::timeout;
+
+use super::mailbox::{Closed, Mailbox};
+use super::start::start_on;
+use crate::transport::Listening;
+use crate::{
+    Applying, CallError, Client, Consistency, Node, Refusal, StateMachine, StopReason,
+    UnknownReason,
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Counts commands, and takes its time for some.
+#[derive(Debug, Default)]
+struct Count(u64);
+
+impl StateMachine for Count {
+    type Command = Vec<u8>;
+    type Reply = u64;
+    type Query = ();
+    type Answer = u64;
+
+    fn apply(&mut self, _: &Applying, _: Vec<u8>) -> u64 {
+        self.0 += 1;
+        self.0
+    }
+
+    fn query(&self, (): ()) -> u64 {
+        self.0
+    }
+}
+
+async fn node_on(fs: FaultFs) -> Node<Count> {
+    let listening = Listening::bind("127.0.0.1:0").unwrap();
+    let builder = Node::<Count>::builder().listen_on(listening).data_dir("memory");
+    let builder = builder.segment_bytes(1 << 20).call_timeout(Duration::from_secs(20));
+    let (machine, settings, listen) = builder.check().unwrap();
+    let node = start_on(fs, machine, settings, listen).await.unwrap();
+    timeout(PATIENCE, node.ready()).await.unwrap().unwrap();
+    node
+}
+
+/// Calls until a call fails; how many were applied, and how it failed.
+async fn until_failure(client: &Client<Count>) -> (u64, CallError) {
+    let mut applied = 0;
+    let calls = async {
+        loop {
+            match client.call(vec![7; 10_000]).await {
+                Ok(reply) => applied = reply,
+                Err(error) => return error,
+            }
+        }
+    };
+    let error = timeout(PATIENCE, calls).await.expect("a failure");
+    (applied, error)
+}
+
+/// Whatever fails, an acknowledged call is there again after the start on a mended disk.
+#[tokio::test]
+async fn a_full_disk_stops_the_node_and_says_what_to_do() {
+    let fs = FaultFs::new();
+    let node = node_on(fs.another()).await;
+    let client = node.client();
+    assert_eq!(client.call(vec![1]).await, Ok(1));
+    fs.limit_room(Some(0));
+    let (applied, error) = until_failure(&client).await;
+    let reason = timeout(PATIENCE, node.stopped()).await.unwrap();
+    let text = reason.to_string();
+    assert!(matches!(reason, StopReason::LogFailed { .. }), "{reason:?}");
+    assert!(text.contains("free space"), "{text}");
+    match error {
+        CallError::Unknown(UnknownReason::Stopped(StopReason::LogFailed { .. })) => {}
+        other => panic!("{other}"),
+    }
+    fs.limit_room(None);
+    let node = node_on(fs.reboot()).await;
+    let seen = node.client().read((), Consistency::Linearizable).await.unwrap();
+    assert!(seen >= applied, "{seen} of {applied} acknowledged");
+}
+
+#[tokio::test]
+async fn a_failed_operation_of_any_number_stops_the_node_and_loses_nothing() {
+    for after in 0..12 {
+        let fs = FaultFs::new();
+        let node = node_on(fs.another()).await;
+        let client = node.client();
+        assert_eq!(client.call(vec![1]).await, Ok(1));
+        let fault = if after % 2 == 0 { Fault::Fails } else { Fault::SyncForgets };
+        fs.fail_at(fs.operations() + 1 + after, fault);
+        let (applied, error) = until_failure(&client).await;
+        assert!(!matches!(error, CallError::Refused(Refusal::NoLeader { .. })), "{error}");
+        let reason = timeout(PATIENCE, node.stopped()).await.unwrap();
+        assert!(matches!(reason, StopReason::LogFailed { .. }), "{after}: {reason:?}");
+        let node = node_on(fs.reboot()).await;
+        let seen = node.client().read((), Consistency::Linearizable).await.unwrap();
+        assert!(seen >= applied, "{after}: {seen} of {applied} acknowledged");
+    }
+}
+
+#[tokio::test]
+async fn a_call_ends_when_its_time_is_up_and_its_late_answer_reaches_nobody() {
+    let fs = FaultFs::new();
+    let listening = Listening::bind("127.0.0.1:0").unwrap();
+    let builder = Node::builder_with(Slow(0)).listen_on(listening).data_dir("memory");
+    let builder = builder.segment_bytes(1 << 20).call_timeout(Duration::from_millis(200));
+    let (machine, settings, listen) = builder.check().unwrap();
+    let node = start_on(fs, machine, settings, listen).await.unwrap();
+    timeout(PATIENCE, node.ready()).await.unwrap().unwrap();
+    let client = node.client();
+    let late = client.call(1000).await;
+    let waited = Duration::from_millis(200);
+    assert_eq!(late, Err(CallError::Unknown(UnknownReason::TimedOut { waited })));
+    // The slot is used again while the first answer is still to come.
+    let mut next = client.call(0).await;
+    while matches!(next, Err(CallError::Unknown(UnknownReason::TimedOut { .. }))) {
+        next = client.call(0).await;
+    }
+    assert_eq!(next, Ok(0), "each call gets its own answer");
+    let read = client.read((), Consistency::Local).await;
+    assert!(read.is_ok_and(|count| count >= 2), "the late one was applied");
+}
+
+/// Takes as many milliseconds as its command says, and replies with them.
+struct Slow(u64);
+
+impl StateMachine for Slow {
+    type Command = u64;
+    type Reply = u64;
+    type Query = ();
+    type Answer = u64;
+
+    fn apply(&mut self, _: &Applying, millis: u64) -> u64 {
+        std::thread::sleep(Duration::from_millis(millis));
+        self.0 += 1;
+        millis
+    }
+
+    fn query(&self, (): ()) -> u64 {
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn a_mailbox_wakes_a_task_and_loses_nothing() {
+    let mailbox = Arc::new(Mailbox::default());
+    let sender = Arc::clone(&mailbox);
+    let sending = std::thread::spawn(move || {
+        for number in 0..10_000_u32 {
+            if number % 3 == 0 {
+                sender.push(number).unwrap();
+            } else {
+                sender.append(&mut vec![number]).unwrap();
+            }
+        }
+    });
+    let (mut all, mut taken) = (Vec::new(), Vec::new());
+    while all.len() < 10_000 {
+        timeout(PATIENCE, mailbox.ready()).await.expect("it is woken");
+        mailbox.take(&mut taken);
+        all.append(&mut taken);
+    }
+    sending.join().unwrap();
+    assert!(all.into_iter().eq(0..10_000), "all of it, in order");
+}
+
+#[test]
+fn a_mailbox_wakes_a_thread_times_out_and_closes() {
+    let mailbox = Arc::new(Mailbox::default());
+    let sender = Arc::clone(&mailbox);
+    let mut taken = Vec::new();
+    mailbox.wait(&mut taken, Some(Duration::from_millis(5)));
+    assert!(taken.is_empty(), "the time was up");
+    let sending = std::thread::spawn(move || (0..10_000_u32).for_each(|n| sender.push(n).unwrap()));
+    let mut all = Vec::new();
+    while all.len() < 10_000 {
+        mailbox.wait(&mut taken, None);
+        all.append(&mut taken);
+    }
+    sending.join().unwrap();
+    assert!(all.into_iter().eq(0..10_000));
+    mailbox.push(1).unwrap();
+    mailbox.close(&mut taken);
+    assert_eq!(taken, [1], "what was there is not lost");
+    assert!(matches!(mailbox.push(2), Err(Closed(2))), "and what comes is given back");
+    assert!(matches!(mailbox.append(&mut vec![3]), Err(Closed(back)) if back == [3]));
+}
