@@ -124,4 +124,6 @@ fn slices_match_only_when_every_entry_does() {
     assert!(!matches(&slices[1..], Index(1), Index(4), terms));
     assert!(!matches(&slices, Index(1), Index(4), |_| Some(Term(1))));
     assert!(!matches(&slices, Index(1), Index(4), |_| None));
+    let last_differs = |index: Index| Some(Term(if index.0 == 2 { 2 } else { 1 }));
+    assert!(!matches(&slices[..1], Index(1), Index(2), last_differs), "every entry counts");
 }

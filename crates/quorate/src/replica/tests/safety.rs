@@ -89,6 +89,61 @@ fn a_truncated_proposal_is_refused_while_it_never_left_and_unknown_after() {
     }
 }
 
+/// A leader whose peers take nothing at the moment writes without sending: the disk may have the
+/// entry when it is cut away, and a later start may bring it back.
+#[test]
+fn a_truncated_proposal_that_was_only_written_is_unknown() {
+    let mut world = World::new(3);
+    let leader = world.leader();
+    let (me, term) = (world.hosts[leader].id, world.hosts[leader].replica.term());
+    world.isolate(leader, true);
+    let appends: Vec<(NodeId, RequestId)> = world
+        .sent
+        .iter()
+        .filter_map(|(from, to, frame)| match frame {
+            Frame::Raft { envelope, .. } if *from == me => Some((*to, envelope.request)),
+            _ => None,
+        })
+        .collect();
+    for (to, request) in appends {
+        world.give(leader, ReplicaInput::SendDropped { to, request });
+    }
+    world.sent.clear();
+    world.hosts[leader].holds_disk = true;
+    let opening = EntryId::new(world.hosts[leader].replica.last(), term);
+    world.call(leader, 1, "mine");
+    world.flush(leader);
+    assert!(world.sent.is_empty() && world.hosts[leader].writes.len() == 1, "only written");
+    let other = if leader == 1 { 3 } else { 2 };
+    let theirs = block(opening.index.0 + 1, term.0 + 1, &["theirs"]);
+    let frame = append(other, me, term.0 + 1, opening, vec![theirs]);
+    world.tell(leader, ReplicaInput::Frame { from: id(other), frame });
+    let unknown = CallOutcome::Unknown(UnknownCode::LeaderChanged);
+    assert_eq!(world.hosts[leader].ended[&CallId(1)], unknown);
+}
+
+#[test]
+fn heads_that_contradict_the_entries_count_for_nothing() {
+    let mut world = World::new(3);
+    let mut frame = append(2, id(1), 3, EntryId::ZERO, vec![block(1, 3, &["a", "b"])]);
+    if let Frame::Raft { envelope, .. } = &mut frame
+        && let Message::Append(append) = &mut envelope.message
+    {
+        append.runs = vec![Run::new(Index(1), 5, Term(2), EntryKind::Command, 10)];
+    }
+    world.tell(0, ReplicaInput::Frame { from: id(2), frame });
+    assert_eq!(world.hosts[0].replica.last(), Index(2));
+    assert_eq!(world.hosts[0].replica.raft.term_at(Index(2)), Some(Term(3)));
+    let mut frame = append(2, id(1), 3, EntryId::new(Index(2), Term(3)), Vec::new());
+    if let Frame::Raft { envelope, .. } = &mut frame
+        && let Message::Append(append) = &mut envelope.message
+    {
+        append.runs = vec![Run::new(Index(3), 5, Term(3), EntryKind::Command, 10)];
+    }
+    world.tell(0, ReplicaInput::Frame { from: id(2), frame });
+    assert_eq!(world.hosts[0].replica.last(), Index(2), "entries without bytes are none");
+}
+
 #[test]
 fn a_forwarded_call_is_proposed_once_however_often_its_frame_comes() {
     let mut world = World::new(3);
