@@ -18,6 +18,7 @@ mod convert;
 mod error;
 #[cfg(test)]
 mod fake;
+mod forgiving;
 mod health;
 mod kv;
 mod lease;

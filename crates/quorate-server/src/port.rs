@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::backend::Backend;
 use crate::error::ServeError;
+use crate::forgiving::Forgiving;
 use crate::route::Router;
 
 /// How long requests under way may take to finish when the server stops.
@@ -92,7 +93,7 @@ async fn connection<B: Backend>(
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
-    let served = builder.serve_connection(TokioIo::new(stream), router);
+    let served = builder.serve_connection(TokioIo::new(Forgiving::new(stream)), router);
     tokio::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,

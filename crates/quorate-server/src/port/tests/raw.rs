@@ -145,3 +145,28 @@ async fn garbage_and_halves_on_the_socket_leave_the_others_served() {
     garbage.read_to_end(&mut answer).await.ok();
     port.kv().await.put(put("a", "1")).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_authorities_that_etcds_clients_write_are_served() {
+    let port = Port::open().await;
+    for authority in ["http://127.0.0.1:2379", "#initially=[http://a:1;http://b:2]"] {
+        // Preface, settings, and a put of `a` whose headers stand in plain strings.
+        let mut headers = b"\x83\x86\x44\x14/etcdserverpb.KV/Put\x41".to_vec();
+        headers.push(u8::try_from(authority.len()).unwrap());
+        headers.extend_from_slice(authority.as_bytes());
+        headers.extend_from_slice(b"\x5f\x10application/grpc\x40\x02te\x08trailers");
+        let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+        request.extend_from_slice(&[0, 0, u8::try_from(headers.len()).unwrap(), 1, 4, 0, 0, 0, 1]);
+        request.extend_from_slice(&headers);
+        request.extend_from_slice(b"\0\0\x08\0\x01\0\0\0\x01\0\0\0\0\x03\x0a\x01a");
+        let mut socket = TcpStream::connect(port.address).await.unwrap();
+        socket.write_all(&request).await.unwrap();
+        let mut answer = Vec::new();
+        // The end of the answer: trailers, a frame of headers that ends stream 1.
+        while !answer.windows(6).any(|bytes| bytes == b"\x01\x05\0\0\0\x01") {
+            assert_ne!(socket.read_buf(&mut answer).await.unwrap(), 0, "{authority}");
+        }
+    }
+    let reply = port.kv().await.range(range("a")).await.unwrap().into_inner();
+    assert_eq!(reply.kvs[0].version, 2);
+}
