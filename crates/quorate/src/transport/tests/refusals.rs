@@ -157,6 +157,39 @@ fn a_removed_node_is_told_so() {
 }
 
 #[test]
+fn who_answers_as_another_node_or_boot_gets_nothing() {
+    run(async {
+        for (there, cluster, expected) in [
+            (caller(3, 1), CLUSTER, "node n3 answers at the address, and node n2 was wanted"),
+            (caller(2, 1), ClusterId(7), "belongs to cluster c7, and this one to cluster c193"),
+            (caller(2, 4), CLUSTER, "answers in boot b4, and its boot b5 was met"),
+        ] {
+            let mut one = Peer::start(1, 1);
+            let (_later, _) = by_hand(&one, hello(caller(2, 5), &one)).await;
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            let liar = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut bytes = [0; handshake::HELLO_BYTES];
+                stream.read_exact(&mut bytes).await.unwrap();
+                let welcome = Welcome { version: 1, features: 0, cluster, from: there };
+                let reply = handshake::encode_reply(there, cluster, Ok(welcome));
+                stream.write_all(&reply).await.unwrap();
+                ends(&mut stream).await;
+            });
+            one.transport.set_peers([(id(2), address)]);
+            let text = trouble(&one).await;
+            assert!(text.contains(expected), "{text}");
+            timeout(AT_MOST, liar).await.expect("it is left alone").unwrap();
+            one.take();
+            let outgoing =
+                |event: &Event| matches!(event, Event::Connected { side: Side::Outgoing, .. });
+            assert!(!one.events.iter().any(outgoing), "{:?}", one.events);
+        }
+    });
+}
+
+#[test]
 fn what_is_no_node_is_said_to_be_none() {
     run(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
