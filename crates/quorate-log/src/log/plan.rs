@@ -16,6 +16,9 @@ use crate::segment::SegmentHeader;
 use crate::small::{Small, SmallKind};
 use crate::whiten::mix;
 
+/// Bytes of a segment that a write has to wait for, because none was made ahead.
+const HURRIED_BYTES: u64 = 4 << 20;
+
 /// Writes that became one.
 #[derive(Debug, Default)]
 struct Group {
@@ -217,6 +220,8 @@ impl<F: Fs> Log<F> {
         let start = self.table().last;
         let previous = self.current.as_ref();
         let sequence = previous.map_or(1, |current| current.header.sequence + 1);
+        // A write waits for this segment: as much as is ready, or a short one.
+        let hurried = self.config.segment_bytes.min(HURRIED_BYTES);
         let header = SegmentHeader {
             sector_bytes: self.config.sector_bytes,
             cluster: self.identity.cluster,
@@ -224,7 +229,7 @@ impl<F: Fs> Log<F> {
             id: segment_id(self.seed, self.identity.node.get(), self.hard_state.boot.0, sequence),
             sequence,
             boot: self.hard_state.boot,
-            capacity: needed.max(self.config.segment_bytes).max(self.spare.capacity()),
+            capacity: needed.max(self.spare.capacity()).max(hurried),
             previous_id: previous.map_or(0, |current| current.header.id),
             previous_end: previous.map_or(0, |current| current.end),
             previous_batch: self.chain.0,

@@ -177,7 +177,6 @@ impl<F: Fs> Opening<F> {
                     contents
                         .apply(&batch, &bytes[range.clone()])
                         .map_err(|kind| refused(wound(kind)))?;
-                    Whitener::new(header.id).apply(&mut bytes[range.clone()], at.offset);
                     last = Some((at.offset, range));
                     at = Position {
                         offset: at.offset + extent,
@@ -201,7 +200,11 @@ impl<F: Fs> Opening<F> {
         }
         self.chain = (at.sequence, at.hash);
         // What a later segment follows was durable before that segment had a name.
-        self.last_batch = last.map(|(offset, range)| (offset, bytes[range].to_vec()));
+        self.last_batch = last.filter(|_| next.is_none()).map(|(offset, range)| {
+            let mut batch = bytes[range].to_vec();
+            Whitener::new(header.id).apply(&mut batch, offset);
+            (offset, batch)
+        });
         if let Some(next) = next
             && (next.previous_end, next.previous_batch, next.previous_hash)
                 != (at.offset, at.sequence, at.hash)

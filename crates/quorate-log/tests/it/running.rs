@@ -227,6 +227,35 @@ fn the_segment_to_come_is_made_ahead_and_taken_without_filling_it() {
 }
 
 #[test]
+fn a_write_never_waits_for_a_whole_segment() {
+    let fs = FaultFs::new();
+    let config = LogConfig { segment_bytes: 64 << 20, ..options().config };
+    let opened = quorate_log::open_blocking(fs.another(), OpenOptions { config, ..options() });
+    let mut log = opened.unwrap().log;
+    log.found(CLUSTER, Vec::new()).unwrap();
+    log.enqueue(Write { hard_state: Some(state(1, 0)), ..append(1, entries(1, 1, 1, 1)) });
+    settle(&mut log).unwrap();
+    assert_eq!(fs.bytes("log-0000000000000001.seg").unwrap().len(), 4 << 20);
+    // The next one is made ahead, in full; or is taken as far as it is ready.
+    log.prepare_segment();
+    for _ in 0..15 {
+        assert_eq!(log.step().unwrap(), Progress::Working);
+    }
+    log.enqueue(append(2, entries(2, 1, 1, 5 << 20)));
+    settle(&mut log).unwrap();
+    let second = fs.bytes("log-0000000000000002.seg").unwrap().len();
+    assert!((7 << 20..9 << 20).contains(&second), "{second}");
+    assert!(!log.maintenance().prepare_segment, "what was asked for is made after all");
+    log.enqueue(append(3, entries(3, 1, 1, 5 << 20)));
+    settle(&mut log).unwrap();
+    assert_eq!(fs.bytes("log-0000000000000003.seg").unwrap().len(), 64 << 20);
+    drop(log);
+    fs.crash(&Loss::Everything);
+    let mut again = open(fs.reboot()).unwrap();
+    assert_eq!(contents(&mut again).entries.len(), 3);
+}
+
+#[test]
 fn making_the_segment_to_come_yields_to_writes() {
     let fs = FaultFs::new();
     let config = LogConfig { segment_bytes: 8 << 20, ..options().config };
