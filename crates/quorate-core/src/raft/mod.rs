@@ -17,6 +17,7 @@
 
 mod election;
 mod follower;
+mod invariant;
 mod leader;
 pub(crate) mod read;
 mod replication;
@@ -493,17 +494,6 @@ impl Raft {
             let (role, term, leader) = present;
             effects.push(Effect::Leadership { role, term, leader });
         }
-    }
-
-    /// What must hold after every step, on one node alone.
-    fn check_invariants(&self) {
-        let (base, last) = (self.log.base().index, self.log.last().index);
-        assert!(base <= self.commit && self.commit <= last, "the commit index lies in the log");
-        assert!(self.applied <= self.applying, "nothing is executed that was not handed out");
-        assert!(self.applying <= self.commit, "nothing is handed out that is not committed");
-        debug_assert!(self.applying <= self.durability.persisted(), "applied implies persisted");
-        debug_assert!(self.log.last().term <= self.term(), "no entry is of a later term");
-        debug_assert!(self.durability.handed_out() <= last, "what was handed out is in the log");
     }
 }
 

@@ -64,6 +64,10 @@ struct ForwardedRead {
 }
 
 impl ForwardedReads {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// When the limit of a read is reached, or where there is a leader to ask, its answer is late.
     pub(super) fn next_deadline(&self, has_leader: bool) -> Option<Instant> {
         let first = self.waiting.front()?;
