@@ -145,15 +145,36 @@ pub enum RecordRefusal {
 
 /// Why a founding record that was found in a data directory cannot be this node's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the founding record of cluster {cluster} in this data directory does not list node {node}, \
-     whose directory this is; it was copied from another node: start the node on its own directory"
-)]
-pub struct ForeignRecord {
-    /// This node.
-    pub node: NodeId,
-    /// The cluster of the record.
-    pub cluster: ClusterId,
+#[non_exhaustive]
+pub enum ForeignRecord {
+    /// It does not list the node whose directory it is in.
+    #[error(
+        "the founding record of cluster {cluster} in this data directory does not list node \
+         {node}, whose directory this is; it was copied from another node: start the node on its \
+         own directory"
+    )]
+    Unlisted {
+        /// This node.
+        node: NodeId,
+        /// The cluster of the record.
+        cluster: ClusterId,
+    },
+    /// It lists the node as another one than it was started as.
+    #[error(
+        "this data directory is that of node {node} of cluster {cluster}, which was founded as \
+         {listed}, and the node was started as {started}; start it on its own directory, or with \
+         the name and peer address that it was founded with"
+    )]
+    OtherMember {
+        /// The node whose directory it is.
+        node: NodeId,
+        /// The cluster of the record.
+        cluster: ClusterId,
+        /// Name and peer address in the record.
+        listed: String,
+        /// Name and peer address that the node was started with.
+        started: String,
+    },
 }
 
 /// What this directory has accepted.
@@ -221,9 +242,7 @@ impl Founding {
         let confirmed = BTreeSet::from([me.id]);
         let mut founding = Self { me, peers, draw, held: Held::Nothing, contacts, confirmed };
         if let Some(record) = held {
-            if !founding.is_voter_of(&record) {
-                return Err(ForeignRecord { node: founding.me.id, cluster: record.cluster });
-            }
+            founding.check_place(&record)?;
             founding.hold(now, record);
         }
         Ok(founding)
@@ -295,6 +314,25 @@ impl Founding {
 
     fn is_voter_of(&self, record: &FoundingRecord) -> bool {
         record.roster.voters().any(|voter| voter.id == self.me.id)
+    }
+
+    /// Checks that a record from the data directory speaks of this node, as it was started.
+    ///
+    /// A copy of a directory, or the directory of another cluster's node, shows in name or address
+    /// before anything is sent as the wrong node. A node without peers may move.
+    fn check_place(&self, record: &FoundingRecord) -> Result<(), ForeignRecord> {
+        let (node, cluster) = (self.me.id, record.cluster);
+        let mut voters = record.roster.voters();
+        let Some(listed) = voters.find(|voter| voter.id == node) else {
+            return Err(ForeignRecord::Unlisted { node, cluster });
+        };
+        let is_same = listed.name == self.me.name && listed.peer_address == self.me.peer_address;
+        if is_same || record.roster.voters().count() == 1 {
+            return Ok(());
+        }
+        let place = |member: &Member| format!("{} at {}", member.name, member.peer_address);
+        let (listed, started) = (place(listed), place(&self.me));
+        Err(ForeignRecord::OtherMember { node, cluster, listed, started })
     }
 
     /// Accepts a record, if this directory may: at most one, and only one that lists its node.

@@ -211,8 +211,27 @@ fn contradictions_among_the_listed_nodes_stop_the_founding() {
 fn a_record_of_another_directory_is_refused_at_the_start() {
     let held = Some(record(9, &[2, 3]));
     let error = Founding::new(at(0), member(1), list(1, &ALL), ClusterId(5), held).unwrap_err();
-    assert_eq!(error, ForeignRecord { node: id(1), cluster: ClusterId(9) });
+    assert_eq!(error, ForeignRecord::Unlisted { node: id(1), cluster: ClusterId(9) });
     assert!(error.to_string().contains("copied from another node"), "{error}");
+}
+
+#[test]
+fn a_directory_of_another_member_is_refused_at_the_start() {
+    let start = |change: fn(&mut Member), voters: &[u64]| {
+        let mut me = member(1);
+        change(&mut me);
+        let held = Some(record(9, voters));
+        Founding::new(at(0), me, list(1, &[1]), ClusterId(5), held).map(drop)
+    };
+    assert_eq!(start(|_| {}, &ALL), Ok(()));
+    let renamed = |me: &mut Member| me.name = "n2".to_owned();
+    let moved = |me: &mut Member| me.peer_address = "h2:1".to_owned();
+    let changes: [fn(&mut Member); 2] = [renamed, moved];
+    for change in changes {
+        let error = start(change, &ALL).unwrap_err();
+        assert!(error.to_string().contains("founded as n1 at h1:1"), "{error}");
+        assert_eq!(start(change, &[1]), Ok(()), "a node without peers may move");
+    }
 }
 
 #[test]
