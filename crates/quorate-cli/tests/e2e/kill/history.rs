@@ -112,3 +112,43 @@ impl fmt::Display for History {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(outcome: Outcome) -> Write {
+        Write { key: "k".into(), value: "v".into(), outcome }
+    }
+
+    fn found(value: &'static str, create: i64, revision: i64, version: i64) -> KeyValue {
+        KeyValue {
+            key: "k".into(),
+            value: value.into(),
+            create_revision: create,
+            mod_revision: revision,
+            version,
+            lease: 0,
+        }
+    }
+
+    fn complains(outcome: Outcome, found: Option<KeyValue>) -> bool {
+        std::panic::catch_unwind(|| write(outcome).check(found.as_ref())).is_err()
+    }
+
+    #[test]
+    fn the_comparison_notices_what_must_not_happen() {
+        let acknowledged = Outcome::Acknowledged { revision: 7 };
+        let right = Some(found("v", 7, 7, 1));
+        assert!(!complains(acknowledged, right.clone()));
+        assert!(complains(acknowledged, None), "lost");
+        assert!(complains(acknowledged, Some(found("v", 8, 8, 1))), "at another revision");
+        assert!(complains(acknowledged, Some(found("w", 7, 7, 1))), "another value");
+        assert!(complains(acknowledged, Some(found("v", 6, 7, 2))), "applied twice");
+        assert!(!complains(Outcome::Unknown, None));
+        assert!(!complains(Outcome::Unknown, right.clone()));
+        assert!(complains(Outcome::Unknown, Some(found("v", 6, 7, 2))), "applied twice");
+        assert!(!complains(Outcome::Refused, None));
+        assert!(complains(Outcome::Refused, right), "refused, and there all the same");
+    }
+}
