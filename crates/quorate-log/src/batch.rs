@@ -57,7 +57,7 @@ pub(crate) struct BatchHeader {
 
 impl BatchHeader {
     /// The header as bytes.
-    fn encode(&self, out: &mut [u8]) {
+    pub(crate) fn encode(&self, out: &mut [u8]) {
         put(out, 0, BATCH_MAGIC);
         put_u32(out, 8, crate::segment::FORMAT);
         put_u32(out, 12, 0);

@@ -209,3 +209,6 @@ fn written_from(bytes: &[u8], start: usize) -> u64 {
 fn is_zero(chunk: &[u8]) -> bool {
     chunk.iter().fold(0, |all, &byte| all | byte) == 0
 }
+
+#[cfg(test)]
+mod tests;

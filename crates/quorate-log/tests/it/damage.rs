@@ -394,3 +394,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_batch_of_another_history_of_the_same_segment_is_refused() {
+    // The same segment, the same place, the same number and the same index: only the chain tells
+    // that a sector range of an older copy of the file came back.
+    let fs = FaultFs::new();
+    let mut recovered = founded(fs.another());
+    let mut ghost = Ghost::founded();
+    ghost.run(&mut recovered.log, &[Step::Writes(vec![append(2, entries(1, 1, 1, 300))])]).unwrap();
+    drop(recovered);
+    fs.kill();
+    let other = fs.duplicate();
+    for (fs, size) in [(&fs, 400), (&other, 410)] {
+        let mut log = open(fs.reboot()).unwrap().log;
+        for token in 3..6 {
+            log.enqueue(append(token, entries(token - 1, 1, 1, size)));
+            settle(&mut log).unwrap();
+        }
+    }
+    let file = "log-0000000000000001.seg";
+    for start in [1024, 2048, 3072] {
+        let fs = fs.duplicate();
+        let stale = other.bytes(file).unwrap()[start..start + 1024].to_vec();
+        assert_ne!(stale, fs.bytes(file).unwrap()[start..start + 1024]);
+        fs.corrupt(file, |bytes| bytes[start..start + 1024].copy_from_slice(&stale));
+        let error = open(fs.reboot()).unwrap_err();
+        let OpenError::Damaged(damage) = &error else { panic!("{error}") };
+        assert_eq!(damage.kind, DamageKind::Chain);
+    }
+}
