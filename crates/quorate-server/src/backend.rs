@@ -11,6 +11,7 @@ use quorate_kv::{Answer, Command, Digest, Query, Range, RangeReply, Reply, Revis
 use quorate_proto::etcdserverpb as pb;
 
 use crate::api_error::ApiError;
+use crate::budget::Budget;
 use crate::metrics::Metrics;
 
 /// A node, as far as the services see it.
@@ -57,6 +58,8 @@ pub(crate) struct Context<B> {
     pub(crate) backend: B,
     /// Largest request that is proposed.
     pub(crate) max_request_bytes: usize,
+    /// What clients may have half sent.
+    pub(crate) incoming: Budget,
     pub(crate) metrics: Metrics,
 }
 

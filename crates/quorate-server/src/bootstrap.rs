@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::backend::{Context, Shared};
+use crate::budget::{Budget, MAX_INCOMING_BYTES};
 use crate::config::{ServerConfig, Settings};
 use crate::error::ServeError;
 use crate::metrics::Metrics;
@@ -63,6 +64,7 @@ impl Server {
         let context = Arc::new(Context {
             backend: NodeBackend::new(&node),
             max_request_bytes: config.max_request_bytes,
+            incoming: Budget::new(MAX_INCOMING_BYTES),
             metrics: Metrics::default(),
         });
         let (stop, stopped) = watch::channel(false);

@@ -12,6 +12,7 @@
 mod api_error;
 mod backend;
 mod bootstrap;
+mod budget;
 mod cluster;
 mod config;
 mod convert;

@@ -26,6 +26,10 @@ const GRACE: Duration = Duration::from_secs(3);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a client may take to send the head of an HTTP/1.1 request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a silent client is asked whether it is still there: etcd's setting.
+const PING_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
+/// How long its answer may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Most requests under way on one HTTP/2 connection; further ones wait in the client.
 const MAX_STREAMS: u32 = 4096;
 
@@ -92,7 +96,12 @@ async fn connection<B: Backend>(
     }
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(Some(PING_INTERVAL))
+        .keep_alive_timeout(PING_TIMEOUT);
     let served = builder.serve_connection(TokioIo::new(Forgiving::new(stream)), router);
     tokio::pin!(served);
     let ended = tokio::select! {

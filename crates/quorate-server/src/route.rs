@@ -143,6 +143,7 @@ impl<B: Backend> Router<B> {
 
     /// Hands a request to the service of a method.
     fn serve(&self, service: usize, request: Request<Incoming>) -> Answer {
+        let request = request.map(|body| self.context.incoming.meter(body));
         match service {
             0 => self.kv.clone().call(request),
             1 => self.watch.clone().call(request),

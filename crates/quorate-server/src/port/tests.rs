@@ -20,6 +20,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::backend::{Context, Shared};
+use crate::budget::{Budget, MAX_INCOMING_BYTES};
 use crate::config::MAX_REQUEST_BYTES;
 use crate::fake::Fake;
 use crate::metrics::Metrics;
@@ -35,11 +36,16 @@ struct Port {
 
 impl Port {
     async fn open() -> Self {
+        Self::open_with(MAX_INCOMING_BYTES).await
+    }
+
+    async fn open_with(incoming_bytes: usize) -> Self {
         let listener: TcpListener = super::listen("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let context = Arc::new(Context {
             backend: Fake::default(),
             max_request_bytes: MAX_REQUEST_BYTES,
+            incoming: Budget::new(incoming_bytes),
             metrics: Metrics::default(),
         });
         let (stop, stopped) = watch::channel(false);

@@ -56,3 +56,16 @@ async fn an_answer_may_be_larger_than_any_request() {
     let reply = kv.range(all).await.unwrap().into_inner();
     assert_eq!(reply.kvs.len(), 4);
 }
+
+#[tokio::test]
+async fn what_clients_have_half_sent_is_bounded_altogether() {
+    let port = Port::open_with(1000).await;
+    let mut kv = port.kv().await;
+    let status = kv.put(put("a", vec![0; 1000])).await.unwrap_err();
+    assert_eq!(seen(&status), (Code::ResourceExhausted, "etcdserver: too many requests"));
+    for _ in 0..10 {
+        // Each would exhaust the rest if an earlier one were still counted.
+        kv.put(put("a", vec![0; 900])).await.unwrap();
+    }
+    assert_eq!(port.context.incoming.held(), 0);
+}
