@@ -6,7 +6,8 @@ use quorate_core::{
     Raft, Start,
 };
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// Drives them until an entry is committed on both.
+pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ids: Vec<NodeId> = [1, 2].into_iter().filter_map(NodeId::new).collect();
     let mut nodes = Vec::new();
     for id in &ids {

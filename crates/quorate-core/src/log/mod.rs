@@ -158,10 +158,10 @@ impl Log {
     }
 
     /// First index at which `runs` and this log differ: in term, or because it is not held.
-    /// `None` where every entry of `runs` is held. The runs begin above the base.
+    /// `None` where every entry of `runs` is held. What lies at or below the base counts as held.
     pub(crate) fn first_difference(&self, runs: &[Run]) -> Option<Index> {
         for run in runs {
-            let mut index = run.first;
+            let mut index = run.first.max(self.base.index.next());
             while index <= run.last() {
                 let Some(at) = self.head_at(index) else { return Some(index) };
                 if self.heads[at].term != run.term {

@@ -160,8 +160,16 @@ fn the_first_difference_is_where_lists_part() {
             for _ in 0..10 {
                 let len = model_to_compare.entries.len() as u64;
                 let first = base.index.plus(1 + rng.below(len + 1));
-                let runs = runs_of(model_to_compare, first, rng);
+                let mut runs = runs_of(model_to_compare, first, rng);
                 let last = runs.last().map_or_else(|| first.previous(), Run::last);
+                if let Some(run) = runs.first_mut().filter(|run| run.membership.is_none()) {
+                    // A part below the base, of which this log knows nothing.
+                    let below = u32::try_from(rng.below(3).min(base.index.get())).unwrap();
+                    if run.first == base.index.next() {
+                        run.first = Index(run.first.get() - u64::from(below));
+                        run.count += below;
+                    }
+                }
                 let differs = |index: &Index| {
                     model.at(*index).map(|entry| entry.term) != model_to_compare.term_at(*index)
                 };

@@ -86,7 +86,7 @@ impl Raft {
         if prev.index < base.index || self.log.holds(prev) {
             let covers_base = |run: &&Run| run.first <= base.index && base.index <= run.last();
             let at_base = append.runs.iter().find(covers_base);
-            let difference = self.log.first_difference(&above(&append.runs, base.index));
+            let difference = self.log.first_difference(&append.runs);
             let contradicts = at_base.is_some_and(|run| run.term != base.term)
                 || difference.is_some_and(|from| from <= self.commit);
             return if contradicts {

@@ -5,3 +5,11 @@ mod cluster;
 mod paper;
 mod property;
 mod scenario;
+
+#[path = "../../examples/drive_core_by_hand.rs"]
+mod drive_core_by_hand;
+
+#[test]
+fn the_example_commits_its_entry() {
+    drive_core_by_hand::main().expect("the example ends well");
+}

@@ -15,7 +15,7 @@ use quorate_core::{
 use crate::cluster::rng::Rng;
 use crate::cluster::{Cluster, Event, Tally, Torn, node};
 
-const SEEDS: u64 = 4000;
+const SEEDS: u64 = 3000;
 const ELECTION_MAX: Duration = Duration::from_millis(600);
 
 /// What one life is like: each kind of trouble is switched on by a coin.
