@@ -6,6 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use quorate_core::{Index, NodeId};
 use quorate_log::Entries;
@@ -19,6 +20,10 @@ use crate::error::StopReason;
 use crate::machine::StateMachine;
 use crate::replica::{ForwardNumber, ForwardOutcome, Origin};
 
+/// How long the replica may go without knowing that entries were executed. It is in no hurry: a
+/// wake for each of them would cost more than executing it.
+const QUIET: Duration = Duration::from_millis(10);
+
 struct Role<M: StateMachine> {
     applier: Applier<M>,
     shared: Arc<Shared<M>>,
@@ -27,17 +32,34 @@ struct Role<M: StateMachine> {
     answers: Vec<(NodeId, ForwardNumber, ForwardOutcome)>,
     /// Queries whose read index is not applied yet.
     waiting: Vec<(Index, Queries<M>)>,
+    /// Bytes after which the replica is woken: it may wait for room.
+    wake_bytes: usize,
+    /// Bytes executed since the replica was woken.
+    quiet_bytes: usize,
+    /// Whether a report lies in the replica's mailbox without having woken it.
+    is_quiet: bool,
 }
 
-/// Runs until it is told to stop, or the state machine cannot go on.
-pub(crate) fn run<M: StateMachine>(machine: M, shared: &Arc<Shared<M>>) {
-    let shared = Arc::clone(shared);
-    let applier = Applier::new(machine);
-    let (outgoing, answers, waiting) = (Outgoing::default(), Vec::new(), Vec::new());
-    let mut role = Role { applier, shared, outgoing, answers, waiting };
+/// Runs until it is told to stop, or the state machine cannot go on. The replica, which sleeps, is
+/// woken after `wake_bytes` at the latest.
+pub(crate) fn run<M: StateMachine>(machine: M, shared: &Arc<Shared<M>>, wake_bytes: usize) {
+    let mut role = Role {
+        applier: Applier::new(machine),
+        shared: Arc::clone(shared),
+        outgoing: Outgoing::default(),
+        answers: Vec::new(),
+        waiting: Vec::new(),
+        wake_bytes,
+        quiet_bytes: 0,
+        is_quiet: false,
+    };
     let mut jobs = Vec::new();
     loop {
-        role.shared.apply.wait(&mut jobs, None);
+        role.shared.apply.wait(&mut jobs, role.is_quiet.then_some(QUIET));
+        if jobs.is_empty() {
+            role.shared.inbox.nudge();
+            role.is_quiet = false;
+        }
         let before = role.applier.applied();
         let mut ended = false;
         for job in jobs.drain(..) {
@@ -70,6 +92,7 @@ impl<M: StateMachine> Role<M> {
         entries: &Entries,
         answers: &[(Index, Origin)],
     ) -> Result<(), StopReason> {
+        self.quiet_bytes += entries.bytes().len();
         let Self { applier, shared, outgoing, answers: remote, .. } = self;
         let reply = |origin, reply: M::Reply| match origin {
             Origin::Local(call) => outgoing.push(shared, call, Ended::Reply(reply)),
@@ -135,8 +158,15 @@ impl<M: StateMachine> Role<M> {
         self.shared.facts.set_applied(index);
         let application_index = self.applier.application_index();
         let answers = std::mem::take(&mut self.answers);
-        let applied = Applied { index, application_index, answers };
-        if self.shared.inbox.push(Event::Applied(applied)).is_err() {
+        let is_urgent = !answers.is_empty() || self.quiet_bytes >= self.wake_bytes;
+        let event = Event::Applied(Applied { index, application_index, answers });
+        let inbox = &self.shared.inbox;
+        let sent = if is_urgent { inbox.push(event) } else { inbox.push_quietly(event) };
+        self.is_quiet = !is_urgent;
+        if is_urgent {
+            self.quiet_bytes = 0;
+        }
+        if sent.is_err() {
             tracing::debug!(%index, "entries were executed after the node had stopped");
         }
     }

@@ -64,6 +64,24 @@ impl<T> Mailbox<T> {
         Ok(())
     }
 
+    /// Sends one item without waking the receiver: it is taken with whatever wakes it next.
+    pub(crate) fn push_quietly(&self, item: T) -> Result<(), Closed<T>> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(Closed(item));
+        }
+        inner.items.push(item);
+        Ok(())
+    }
+
+    /// Wakes the receiver if something waits for it.
+    pub(crate) fn nudge(&self) {
+        let inner = self.lock();
+        if !inner.items.is_empty() {
+            self.wake(inner);
+        }
+    }
+
     /// Sends all of a vector, which is empty afterwards.
     pub(crate) fn append(&self, items: &mut Vec<T>) -> Result<(), Closed<Vec<T>>> {
         if items.is_empty() {
