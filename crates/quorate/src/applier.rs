@@ -115,3 +115,79 @@ impl<M: StateMachine> Applier<M> {
         self.machine.query(query)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_core::Term;
+    use quorate_log::{BlockBuilder, Envelope};
+
+    use super::*;
+    use crate::replica::CallId;
+
+    /// Keeps where each command stood.
+    #[derive(Default)]
+    struct Places(Vec<(u64, u64, u64)>);
+
+    impl StateMachine for Places {
+        type Command = u8;
+        type Reply = u8;
+        type Query = ();
+        type Answer = usize;
+
+        fn apply(&mut self, at: &Applying, command: u8) -> u8 {
+            self.0.push((at.id.index.0, at.application_index, at.log_time_ms));
+            command + 1
+        }
+
+        fn query(&self, (): ()) -> usize {
+            self.0.len()
+        }
+    }
+
+    fn entries(first: u64, kinds: &[(EntryKind, &[u8])]) -> Entries {
+        let mut builder = BlockBuilder::new();
+        for (at, (kind, payload)) in kinds.iter().enumerate() {
+            let index = first + at as u64;
+            builder.push(Index(index), Term(1), &Envelope::of(*kind, 10 * index), payload);
+        }
+        Entries::all(builder.finish())
+    }
+
+    #[test]
+    fn the_application_counts_its_own_commands_alone() {
+        let mut applier = Applier::new(Places::default());
+        let mut replies = Vec::new();
+        let command: &[u8] = &[1, 7];
+        let first = entries(
+            1,
+            &[(EntryKind::Opening, &[]), (EntryKind::Command, command), (EntryKind::Opening, &[])],
+        );
+        let origin = |call| Origin::Local(CallId(call));
+        let answers = [(Index(2), origin(5)), (Index(3), origin(6))];
+        applier.apply(&first, &answers, |origin, reply| replies.push((origin, reply))).unwrap();
+        let second = entries(4, &[(EntryKind::Command, command)]);
+        applier.apply(&second, &[], |_, _| panic!("nobody waits")).unwrap();
+        assert_eq!(replies, [(origin(5), 8)], "the reply of the very entry, and of no other");
+        assert_eq!(applier.machine().0, [(2, 1, 20), (4, 2, 40)]);
+        assert_eq!((applier.applied(), applier.application_index()), (Index(4), 2));
+        assert_eq!(applier.query(()), 2);
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_read_ends_the_work_before_it() {
+        let mut applier = Applier::new(Places::default());
+        let block = entries(1, &[(EntryKind::Command, &[1, 7]), (EntryKind::Command, &[9, 9])]);
+        let error = applier.apply(&block, &[], |_, _| {}).unwrap_err();
+        assert_eq!(error, Undecodable { index: Index(2), source: CodecError::Version(9) });
+        assert_eq!(applier.applied(), Index(1));
+    }
+
+    #[test]
+    #[should_panic(expected = "in order")]
+    fn entries_are_executed_once() {
+        let mut applier = Applier::new(Places::default());
+        let block = entries(1, &[(EntryKind::Command, &[1, 7])]);
+        applier.apply(&block, &[], |_, _| {}).unwrap();
+        drop(applier.apply(&block, &[], |_, _| {}));
+    }
+}

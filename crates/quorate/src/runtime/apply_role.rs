@@ -32,6 +32,9 @@ struct Role<M: StateMachine> {
     answers: Vec<(NodeId, ForwardNumber, ForwardOutcome)>,
     /// Queries whose read index is not applied yet.
     waiting: Vec<(Index, Queries<M>)>,
+    /// The last entry known committed when the node started: before it is executed, the state is
+    /// one that was left behind long ago.
+    floor: Index,
     /// Bytes after which the replica is woken: it may wait for room.
     wake_bytes: usize,
     /// Bytes executed since the replica was woken.
@@ -41,14 +44,19 @@ struct Role<M: StateMachine> {
 }
 
 /// Runs until it is told to stop, or the state machine cannot go on. The replica, which sleeps, is
-/// woken after `wake_bytes` at the latest.
-pub(crate) fn run<M: StateMachine>(machine: M, shared: &Arc<Shared<M>>, wake_bytes: usize) {
+/// woken after `wake_bytes` at the latest. No query is answered before entry `floor` is executed.
+pub(crate) fn run<M: StateMachine>(
+    machine: M,
+    shared: &Arc<Shared<M>>,
+    (wake_bytes, floor): (usize, Index),
+) {
     let mut role = Role {
         applier: Applier::new(machine),
         shared: Arc::clone(shared),
         outgoing: Outgoing::default(),
         answers: Vec::new(),
         waiting: Vec::new(),
+        floor,
         wake_bytes,
         quiet_bytes: 0,
         is_quiet: false,
@@ -117,13 +125,12 @@ impl<M: StateMachine> Role<M> {
     }
 
     fn ask(&mut self, min_index: Option<Index>, queries: Queries<M>) -> Result<(), StopReason> {
-        match min_index {
-            Some(index) if index > self.applier.applied() => {
-                self.waiting.push((index, queries));
-                Ok(())
-            }
-            _ => self.answer(queries),
+        let index = min_index.unwrap_or_default().max(self.floor);
+        if index > self.applier.applied() {
+            self.waiting.push((index, queries));
+            return Ok(());
         }
+        self.answer(queries)
     }
 
     fn answer_waiting(&mut self) -> Result<(), StopReason> {

@@ -195,7 +195,19 @@ impl<M: StateMachine> Port<M> {
         bytes: usize,
         submit: impl FnOnce(&mut State<M>, CallId),
     ) -> Result<CallId, Refusal> {
-        shared.admit(bytes)?;
+        shared.charge(bytes)?;
+        let begun = self.begin_charged(is_read, submit);
+        if begun.is_err() {
+            shared.discharge(bytes);
+        }
+        begun
+    }
+
+    fn begin_charged(
+        &self,
+        is_read: bool,
+        submit: impl FnOnce(&mut State<M>, CallId),
+    ) -> Result<CallId, Refusal> {
         let mut state = self.lock();
         if let Some(reason) = &state.stopped {
             return Err(Refusal::Stopped(reason.clone()));
@@ -233,7 +245,6 @@ impl<M: StateMachine> Port<M> {
         let local = std::mem::take(&mut state.local);
         drop(state);
         if !submissions.is_empty() {
-            shared.charge(bytes);
             let event = Event::Submitted { bytes, batch: submissions };
             if let Err(Closed(Event::Submitted { bytes, batch })) = shared.inbox.push(event) {
                 shared.discharge(bytes);

@@ -89,6 +89,14 @@ impl<M: StateMachine> ReplicaRole<M> {
         }
     }
 
+    /// The last entry that is known to be committed.
+    pub(crate) fn known_committed(&self) -> Index {
+        match &self.phase {
+            Phase::Running(replica) => replica.commit(),
+            Phase::Forming(_) => Index::ZERO,
+        }
+    }
+
     /// Sleeps until something comes, or a deadline does.
     async fn wait(&self, timer: &mut std::pin::Pin<Box<Sleep>>) {
         let due = self.next_deadline().into_iter().chain(self.publisher.due()).min();

@@ -110,16 +110,18 @@ impl<M: StateMachine> Shared<M> {
         ports.open.get(&id).map(Arc::clone)
     }
 
-    /// Refuses what would exceed the limit of the inbox.
-    pub(crate) fn admit(&self, bytes: usize) -> Result<(), Refusal> {
-        let queued = self.queued.load(Ordering::Relaxed);
-        if queued + bytes > self.queue_limit { Err(Refusal::Overloaded) } else { Ok(()) }
+    /// Takes room for a command on its way to the replica; refuses what would exceed the limit.
+    /// One command may always be on its way.
+    pub(crate) fn charge(&self, bytes: usize) -> Result<(), Refusal> {
+        let queued = self.queued.fetch_add(bytes, Ordering::Relaxed);
+        if queued > 0 && queued + bytes > self.queue_limit {
+            self.discharge(bytes);
+            return Err(Refusal::Overloaded);
+        }
+        Ok(())
     }
 
-    pub(crate) fn charge(&self, bytes: usize) {
-        self.queued.fetch_add(bytes, Ordering::Relaxed);
-    }
-
+    /// Gives the room back.
     pub(crate) fn discharge(&self, bytes: usize) {
         self.queued.fetch_sub(bytes, Ordering::Relaxed);
     }

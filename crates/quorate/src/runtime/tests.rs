@@ -126,6 +126,30 @@ async fn a_call_ends_when_its_time_is_up_and_its_late_answer_reaches_nobody() {
     assert!(read.is_ok_and(|count| count >= 2), "the late one was applied");
 }
 
+#[tokio::test]
+async fn calls_beyond_the_room_of_the_queue_are_refused_at_once() {
+    let listening = Listening::bind("127.0.0.1:0").unwrap();
+    let builder = Node::<Count>::builder().listen_on(listening).data_dir("memory");
+    let (machine, mut settings, listen) = builder.segment_bytes(1 << 20).check().unwrap();
+    settings.queue_bytes = 1000;
+    let node = start_on(FaultFs::new(), machine, settings, listen).await.unwrap();
+    timeout(PATIENCE, node.ready()).await.unwrap().unwrap();
+    let client = node.client();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let client = client.clone();
+        tasks.spawn(async move { client.call(vec![1; 100]).await });
+    }
+    let ended = timeout(PATIENCE, tasks.join_all()).await.unwrap();
+    let overloaded = Err(CallError::Refused(Refusal::Overloaded));
+    let refused = ended.iter().filter(|ended| **ended == overloaded).count();
+    let applied = ended.iter().filter(|ended| ended.is_ok()).count();
+    assert!(refused > 0 && applied > 0 && refused + applied == 50, "{ended:?}");
+    let seen = client.read((), Consistency::Linearizable).await;
+    assert_eq!(seen, Ok(applied as u64), "what was refused was not applied");
+    assert!(client.call(vec![1; 5000]).await.is_ok(), "one of any size finds room");
+}
+
 /// Takes as many milliseconds as its command says, and replies with them.
 struct Slow(u64);
 

@@ -41,7 +41,7 @@ pub(crate) fn spawn<M: StateMachine, F: Fs>(parts: Parts<M, F>) -> Result<(), St
     let Parts { runtime, role, log, machine } = parts;
     let shared = Arc::clone(&role.shared);
     let (jobs, reads, mut reader) = (Arc::clone(&role.log), Arc::clone(&role.reader), log.reader());
-    let wake_bytes = role.config.apply_bytes / 4;
+    let (wake_bytes, floor) = (role.config.apply_bytes / 4, role.known_committed());
     let mut others = Others { shared: Arc::clone(&shared), role: Some(role), threads: Vec::new() };
     others.spawn("log", {
         let shared = Arc::clone(&shared);
@@ -53,7 +53,7 @@ pub(crate) fn spawn<M: StateMachine, F: Fs>(parts: Parts<M, F>) -> Result<(), St
     })?;
     others.spawn("apply", {
         let shared = Arc::clone(&shared);
-        move || apply_role::run(machine, &shared, wake_bytes)
+        move || apply_role::run(machine, &shared, (wake_bytes, floor))
     })?;
     let name = "quorate-replica".to_owned();
     let spawned = Builder::new().name(name).spawn(move || replica(runtime, others));
