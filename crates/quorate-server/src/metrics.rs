@@ -98,16 +98,18 @@ impl Metrics {
         &self,
         standing: Standing,
         stats: Option<Stats>,
+        incoming_bytes: usize,
     ) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(self.snapshot(standing, stats)));
+        let incoming_bytes = u64::try_from(incoming_bytes).unwrap_or(u64::MAX);
+        registry.register_collector(Box::new(self.snapshot(standing, stats, incoming_bytes)));
         let mut out = String::new();
         text::encode(&mut out, &registry)?;
         Ok(out)
     }
 
     /// The counters at this moment.
-    fn snapshot(&self, standing: Standing, stats: Option<Stats>) -> Snapshot {
+    fn snapshot(&self, standing: Standing, stats: Option<Stats>, incoming_bytes: u64) -> Snapshot {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let methods = self
             .methods
@@ -121,6 +123,7 @@ impl Metrics {
             leader_changes: load(&self.leader_changes),
             standing,
             stats,
+            incoming_bytes,
         }
     }
 }
@@ -134,6 +137,7 @@ struct Snapshot {
     leader_changes: u64,
     standing: Standing,
     stats: Option<Stats>,
+    incoming_bytes: u64,
 }
 
 /// Labels of a family, in the order in which they are written.
@@ -216,6 +220,8 @@ impl Snapshot {
         out.counter("etcd_server_proposals_committed", help, standing.commit_index)?;
         let help = "Entries applied.";
         out.counter("etcd_server_proposals_applied", help, standing.applied_index)?;
+        let help = "Bytes of requests that are on their way in.";
+        out.gauge("quorate_incoming_request_bytes", help, self.incoming_bytes)?;
         let help = "Answers of /health that said healthy.";
         out.counter("etcd_server_health_success", help, self.health_successes)?;
         let help = "Answers of /health that said unhealthy.";

@@ -87,7 +87,8 @@ const fn code(ailment: Option<&str>) -> StatusCode {
 
 async fn metrics<B: Backend>(context: &Context<B>) -> Response<Body> {
     let stats = context.stats(Consistency::Local).await.ok();
-    match context.metrics.text(context.backend.standing(), stats) {
+    let incoming = context.incoming.held();
+    match context.metrics.text(context.backend.standing(), stats, incoming) {
         Ok(text) => page(StatusCode::OK, OPEN_METRICS, text),
         Err(_) => page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the metrics have no text\n"),
     }
