@@ -31,6 +31,31 @@ fn a_directory_that_cannot_be_written_is_refused() {
 }
 
 #[test]
+fn a_directory_of_a_newer_format_is_refused() {
+    let mut cluster = Cluster::start(1);
+    cluster.put("a", "1").unwrap();
+    cluster.kill(0);
+    let arguments = cluster.plan.serve_arguments(&cluster.plan.nodes[0]);
+    // Where each file has the checksum of all before it; see docs/disk-format.md.
+    for (name, checksum_at) in [("identity", 76), ("hs.a", 4092)] {
+        let file = cluster.data_dir(0).join(name);
+        let right = fs::read(&file).unwrap();
+        let mut newer = right.clone();
+        newer[8..12].copy_from_slice(&9_u32.to_le_bytes());
+        let checksum = crc32c::crc32c(&newer[..checksum_at]);
+        newer[checksum_at..checksum_at + 4].copy_from_slice(&checksum.to_le_bytes());
+        fs::write(&file, newer).unwrap();
+        let said = refused(&arguments);
+        assert!(said.contains(&file.display().to_string()), "{said}");
+        assert!(said.contains("format 9"), "{said}");
+        fs::write(&file, right).unwrap();
+    }
+    cluster.start_node(0);
+    cluster.wait_for_leader();
+    assert_eq!(cluster.local(0).unwrap().kvs.len(), 1, "nothing was touched");
+}
+
+#[test]
 fn the_directory_of_another_node_is_refused() {
     let mut cluster = Cluster::start(3);
     cluster.put("a", "1").unwrap();

@@ -1,6 +1,6 @@
 //! Bytes on the peer port that no node would send.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 use crate::harness::{Cluster, PATIENCE, Random, wait_until};
@@ -52,7 +52,8 @@ fn is_closed(stream: &mut TcpStream) {
         match stream.read(&mut buffer) {
             Ok(0) => return,
             Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => panic!("the connection stays open: {error}"),
         }
     }
