@@ -4,7 +4,7 @@
 //! - No read goes beyond the bytes at hand, and none panics.
 //! - Nothing is allocated by a length that was read: texts are copied only after their length was
 //!   found to be within its limit and within the bytes.
-//! - [`Reader::finish`] refuses bytes that nobody asked for, so that a value has one encoding.
+//! - `Reader::finish` refuses bytes that nobody asked for, so that a value has one encoding.
 
 /// Why bytes are not the layout that was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,3 +1,5 @@
+//! Tokens, order, attached entries and bounds of the outbox, one rule a test.
+
 use quorate_core::message::{Append, VoteReply};
 use quorate_core::{BootCounter, EntryId, EntryKind, Index, Run, Term};
 use quorate_log::{BlockBuilder, Envelope as EntryEnvelope};

@@ -1,3 +1,5 @@
+//! The tail against a plain vector, and its edges.
+
 use proptest::prelude::*;
 use quorate_core::EntryKind;
 
