@@ -14,12 +14,15 @@ use std::collections::VecDeque;
 use quorate_core::{EntryId, Index, Term};
 use quorate_log::{BlockBuilder, Entries, Envelope};
 
+/// What a block takes in memory beside its records, roughly.
+const BLOCK_BYTES: usize = 192;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Tail {
     /// Closed blocks, contiguous.
     blocks: VecDeque<Entries>,
-    /// Bytes of the closed blocks together.
+    /// Memory of the closed blocks together.
     bytes: usize,
     /// Bytes above which the tail gives up durable entries.
     limit: usize,
@@ -76,7 +79,7 @@ impl Tail {
         self.last = entries.last_id();
         let newest = entries.entry(entries.last()).map(|entry| entry.envelope.log_time_ms);
         self.log_time_ms = self.log_time_ms.max(newest.unwrap_or_default());
-        self.bytes += entries.bytes().len();
+        self.bytes += cost(&entries);
         self.blocks.push_back(entries);
     }
 
@@ -84,7 +87,7 @@ impl Tail {
     pub(crate) fn seal(&mut self) {
         if !self.open.is_empty() {
             let entries = Entries::all(self.open.finish());
-            self.bytes += entries.bytes().len();
+            self.bytes += cost(&entries);
             self.blocks.push_back(entries);
         }
     }
@@ -98,9 +101,9 @@ impl Tail {
                 self.blocks.push_back(block);
                 break;
             }
-            self.bytes -= block.bytes().len();
+            self.bytes -= cost(&block);
             if let Some(kept) = block.up_to(from.previous()).filter(|_| block.first() < from) {
-                self.bytes += kept.bytes().len();
+                self.bytes += cost(&kept);
                 self.blocks.push_back(kept);
                 break;
             }
@@ -140,13 +143,18 @@ impl Tail {
         while self.bytes > self.limit {
             match self.blocks.front() {
                 Some(block) if block.last() <= persisted => {
-                    self.bytes -= block.bytes().len();
+                    self.bytes -= cost(block);
                     self.blocks.pop_front();
                 }
                 _ => break,
             }
         }
     }
+}
+
+/// Bytes that a block is charged with: small ones are mostly overhead.
+fn cost(entries: &Entries) -> usize {
+    BLOCK_BYTES + entries.bytes().len()
 }
 
 /// Whether every entry of `slices` has the term that `term_of` gives for its index, and the slices
