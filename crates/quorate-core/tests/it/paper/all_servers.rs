@@ -1,6 +1,9 @@
 //! Figure 2, "State" and "Rules for Servers: All Servers".
 
-use quorate_core::{AppendReply, EntryId, Index, Input, Message, RequestId, RoleName, VoteReply};
+use quorate_core::{
+    AppendReply, DropReason, Effect, EntryId, Index, Input, Message, RequestId, RoleName, Term,
+    VoteReply,
+};
 
 use super::solo::{Setup, Solo, each_base};
 use crate::cluster::node;
@@ -93,5 +96,21 @@ fn a_node_begins_as_a_follower_of_nobody() {
         assert_eq!(status.hard_state.vote, Some(node(3)));
         assert_eq!(status.last, base.id(2, 2));
         assert_eq!(solo.commit(), 0);
+    });
+}
+
+/// §5.1: the first election is for the first term; in the term before it there is only a dry run.
+#[test]
+fn nobody_votes_or_leads_in_the_term_before_the_first() {
+    each_base(|base| {
+        if base.term(0) > Term::ZERO {
+            return;
+        }
+        let mut solo = Solo::new(base, &Setup { term: 0, ..Setup::default() });
+        solo.request_vote(2, 0, base.id(0, 0));
+        solo.append(2, 0, base.id(0, 0), Vec::new(), base.index(0));
+        let drops = [Effect::Dropped(DropReason::Absurd), Effect::Dropped(DropReason::Absurd)];
+        assert_eq!(solo.effects(), drops);
+        assert_eq!(solo.raft.leader(), None);
     });
 }
