@@ -1,3 +1,5 @@
+//! What the store does, command by command.
+
 use proptest::prelude::*;
 
 use super::*;

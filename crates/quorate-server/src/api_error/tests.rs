@@ -1,3 +1,5 @@
+//! Every error's code and text, as a client gets them.
+
 use std::time::Duration;
 
 use quorate::{CodecError, StopReason};

@@ -1,3 +1,5 @@
+//! Requests and replies, option by option.
+
 use bytes::Bytes;
 use quorate_kv::{
     Command, Compare, CompareTarget, DeleteRange, KeyRange, KvError, LeaseId, Operation, Outcome,

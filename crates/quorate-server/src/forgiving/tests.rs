@@ -1,3 +1,5 @@
+//! Bytes through the filter, in pieces of every size.
+
 use tokio::io::AsyncReadExt as _;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What is too large: one request, one message, all of them together.
+
 use prost::Message as _;
 
 use super::*;

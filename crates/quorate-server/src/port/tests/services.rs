@@ -1,3 +1,5 @@
+//! The gRPC services as an honest client sees them.
+
 use std::time::Duration;
 
 use quorate::{CallError, Refusal, StopReason, UnknownReason};
