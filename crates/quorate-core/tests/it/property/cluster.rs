@@ -89,7 +89,8 @@ fn no_life_breaks_a_rule_and_every_life_recovers() {
     assert!(dropped.len() >= 4, "too few kinds of drops: {seen:?}");
 }
 
-/// Longer runs by hand: `QUORATE_SEEDS=100000 QUORATE_FIRST_SEED=1 cargo test -p quorate-core lives`.
+/// Longer runs by hand:
+/// `QUORATE_SEEDS=100000 QUORATE_FIRST_SEED=1 cargo test -p quorate-core every_life`.
 fn seeds() -> u64 {
     number_of("QUORATE_SEEDS").unwrap_or(SEEDS)
 }
