@@ -1,3 +1,5 @@
+//! What plain HTTP gets.
+
 use quorate::Refusal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
