@@ -29,8 +29,8 @@ fn main() -> ExitCode {
     let result = match arguments.as_slice() {
         ["tidy"] => tidy(&root),
         ["ci"] => command(&root, "bash", &[".ci/run", "--no-install"]),
-        ["generate"] => generate::run(false).map_err(|error| error.to_string()),
-        ["generate", "--check"] => generate::run(true).map_err(|error| error.to_string()),
+        ["generate"] => generate::run(false),
+        ["generate", "--check"] => generate::run(true),
         ["fix"] => command(&root, "cargo", &["fmt", "--all"]),
         ["soak", rest @ ..] => soak::run(&root, rest.first().copied()),
         _ => Err(USAGE.to_owned()),

@@ -1,4 +1,11 @@
-//! Find out whether a replicated store kept its promise, from what its clients saw alone.
+//! Break a cluster on purpose, from a seed, and find out whether it kept its promise.
+//!
+//! [`world::World`] runs the production replica, log, recovery and applier of every node on a
+//! virtual network, disk and clock; [`run::run_seed`] judges one seed after every step by
+//! [`invariants`] and at its end by what the clients saw; [`shrink::shrink`] makes a failing run
+//! small. Two runs of one seed are the same run.
+//!
+//! From what clients saw alone:
 //!
 //! - [`History`] records what clients did: when each operation was called, when and how it ended.
 //!   An operation whose outcome the client never learnt may have taken effect at any later time,
@@ -27,8 +34,14 @@
 #![forbid(unsafe_code)]
 
 pub mod history;
+pub mod invariants;
 pub mod linearizable;
 pub mod model;
+pub mod rng;
+pub mod run;
+pub mod shrink;
+pub mod store;
+pub mod world;
 
 pub use history::{ClientId, History, Operation, OperationId, Outcome};
 pub use linearizable::{Checker, Explanation, Verdict, Violation};

@@ -11,6 +11,7 @@ mod planted;
 mod random;
 mod report;
 mod second_opinion;
+mod seeds;
 mod small;
 mod speed;
 mod store;

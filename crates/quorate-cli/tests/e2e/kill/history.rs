@@ -141,8 +141,8 @@ mod tests {
         }
     }
 
-    fn complains(outcome: Outcome, found: Option<KeyValue>) -> bool {
-        write(outcome).fault(found.as_ref()).is_some()
+    fn complains(outcome: Outcome, found: impl Into<Option<KeyValue>>) -> bool {
+        write(outcome).fault(found.into().as_ref()).is_some()
     }
 
     #[test]

@@ -1,0 +1,178 @@
+//! Persist before send (Raft §5, figure 2), and no silent loss: whatever was acknowledged is there
+//! after any crash.
+
+use quorate_core::{AppendReply, Envelope, HardState, Index, Message, NodeId, PersistToken, Term};
+use quorate_log::Log;
+use quorate_log::fault::FaultFs;
+
+use super::logs::chain;
+use super::{Broken, Facts, Link, end_of, link_at};
+
+impl Facts {
+    /// A disk reports every write up to `token` durable.
+    ///
+    /// # Errors
+    ///
+    /// When the voter has voted for another candidate in this term, in this life or an earlier one.
+    pub fn persisted(&mut self, node: usize, token: PersistToken) -> Result<(), Broken> {
+        let facts = &mut self.nodes[node];
+        let done = facts.pending.iter().take_while(|write| write.token <= token.0).count();
+        for write in facts.pending.drain(..done) {
+            if let Some(from) = write.truncate_from {
+                facts.durable.truncate(usize::try_from(from - 1).expect("logs are short"));
+            }
+            facts.durable.truncate(usize::try_from(write.first - 1).expect("logs are short"));
+            facts.durable.extend(write.links);
+            if let Some(vote) = write.vote {
+                facts.durable_vote = vote;
+            }
+        }
+        let (term, vote) = facts.durable_vote;
+        match vote {
+            Some(candidate) => super::check_vote(self, term, self.id(node), candidate),
+            None => Ok(()),
+        }
+    }
+
+    /// A message leaves a node.
+    ///
+    /// # Errors
+    ///
+    /// When it rests on something that is not durable there.
+    pub fn sent(&self, node: usize, envelope: &Envelope) -> Result<(), Broken> {
+        let facts = &self.nodes[node];
+        let (durable_term, durable_vote) = facts.durable_vote;
+        let broken = |what: String| Err(Broken::new("persist before send", what));
+        if envelope.term > durable_term {
+            return broken(format!(
+                "node {node} sends in {} while {durable_term} is durable",
+                envelope.term
+            ));
+        }
+        match &envelope.message {
+            Message::RequestVote(vote)
+                if !vote.pre_vote
+                    && vote.campaign == durable_term
+                    && durable_vote != Some(envelope.from) =>
+            {
+                broken(format!("node {node} asks for votes before its own is durable"))
+            }
+            Message::VoteReply(vote)
+                if vote.granted
+                    && !vote.pre_vote
+                    && vote.campaign == durable_term
+                    && durable_vote != Some(envelope.to) =>
+            {
+                broken(format!("node {node} gives a vote that is not durable"))
+            }
+            Message::AppendReply(AppendReply::Accepted { matched })
+                if envelope.term == durable_term && *matched > end_of(&facts.durable) =>
+            {
+                let end = end_of(&facts.durable);
+                broken(format!("node {node} acknowledges {matched} while {end} is durable"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A node came back with this log and hard state.
+    ///
+    /// # Errors
+    ///
+    /// When something that was durable is missing or changed.
+    pub fn recovered(
+        &mut self,
+        node: usize,
+        hard_state: HardState,
+        log: &mut Log<FaultFs>,
+    ) -> Result<(), Broken> {
+        let found = self.read_log(node, log)?;
+        let facts = &mut self.nodes[node];
+        let (term, vote) = facts.durable_vote;
+        let lost = |what: String| Err(Broken::new("no silent loss", what));
+        let vote_lost = hard_state.term == term && vote.is_some() && hard_state.vote != vote;
+        if hard_state.term < term || vote_lost {
+            return lost(format!(
+                "node {node} came back with {hard_state:?}; {term} and {vote:?} were durable"
+            ));
+        }
+        let survives = Survivors { durable: &facts.durable, pending: &facts.pending };
+        if let Some(index) = survives.first_missing(&found) {
+            return lost(format!("node {node} came back without entry {index}, which was durable"));
+        }
+        if let Some(candidate) = hard_state.vote {
+            super::check_vote(self, hard_state.term, self.id(node), candidate)?;
+        }
+        let facts = &mut self.nodes[node];
+        facts.pending.clear();
+        facts.durable.clone_from(&found);
+        facts.log = found;
+        facts.durable_vote = (hard_state.term, hard_state.vote);
+        Ok(())
+    }
+
+    fn read_log(&self, node: usize, log: &mut Log<FaultFs>) -> Result<Vec<Link>, Broken> {
+        let mut found: Vec<Link> = Vec::new();
+        let last = log.last().index;
+        while end_of(&found) < last {
+            let first = end_of(&found).next();
+            let slices = log.read(first, last, 1 << 20).map_err(|error| {
+                let what = format!("node {node} cannot read {first} back: {error}");
+                Broken::new("no silent loss", what)
+            })?;
+            for entry in slices.iter().flat_map(|slice| slice.iter()) {
+                let before = found.last().map_or(0, |link| link.hash);
+                let hash = chain(before, entry.id.index, entry.id.term, entry.payload);
+                found.push(Link { term: entry.id.term, hash });
+                if self.seen.get(&(entry.id.index.0, entry.id.term.0)) != Some(&hash) {
+                    let what = format!("node {node} came back with {}, never written", entry.id);
+                    return Err(Broken::new("nothing torn is served", what));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// A leader of `term` believes that `peer` holds everything up to `matched`. A peer that went on
+    /// to a later term may have cut what it acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// When the peer's disk does not, while the peer lives the boot that acknowledged it.
+    pub fn matched(
+        &self,
+        leader: usize,
+        term: Term,
+        peer: NodeId,
+        matched: Index,
+    ) -> Result<(), Broken> {
+        let Some(node) = self.position(peer) else { return Ok(()) };
+        if self.nodes[node].marks.term() > term {
+            return Ok(());
+        }
+        let there = link_at(&self.nodes[node].durable, matched);
+        let here = link_at(&self.nodes[leader].log, matched);
+        if matched == Index::ZERO || there.is_some() && there == here {
+            return Ok(());
+        }
+        let what = format!("node {leader} counts {matched} on node {node}, which does not hold it");
+        Err(Broken::new("progress is true", what))
+    }
+}
+
+/// What a crash may leave: everything durable, except where a write under way cut it.
+struct Survivors<'a> {
+    durable: &'a [Link],
+    pending: &'a [super::Pending],
+}
+
+impl Survivors<'_> {
+    fn first_missing(&self, found: &[Link]) -> Option<usize> {
+        // A truncation under way may have reached the disk, or not.
+        let cut = self.pending.iter().filter_map(|write| write.truncate_from).min();
+        let must = cut.map_or(self.durable.len(), |from| {
+            self.durable.len().min(usize::try_from(from - 1).expect("logs are short"))
+        });
+        (0..must).find(|at| found.get(*at) != self.durable.get(*at)).map(|at| at + 1)
+    }
+}

@@ -1,0 +1,76 @@
+//! Log Matching (Raft §5.3): two entries of one index and term are one entry, with one past.
+
+use quorate_core::{Index, Term};
+use quorate_log::{Entries, Write};
+
+use super::{Broken, Facts, Link, Pending, end_of};
+use crate::world::observed::fingerprint;
+
+impl Facts {
+    /// A node hands a write to its disk.
+    ///
+    /// # Errors
+    ///
+    /// When an entry differs from one of the same index and term anywhere, now or before.
+    pub fn wrote(&mut self, node: usize, write: &Write) -> Result<(), Broken> {
+        if let Some(from) = write.truncate_from {
+            self.truncated(node, from);
+        }
+        let first = end_of(&self.nodes[node].log).next();
+        let mut links = Vec::new();
+        for entries in &write.entries {
+            self.append(node, entries, &mut links)?;
+        }
+        let vote = write.hard_state.map(|hard_state| (hard_state.term, hard_state.vote));
+        self.nodes[node].pending.push(Pending {
+            token: write.token.0,
+            truncate_from: write.truncate_from.map(|from| from.0),
+            first: first.0,
+            links,
+            vote,
+        });
+        Ok(())
+    }
+
+    fn truncated(&mut self, node: usize, from: Index) {
+        let keep = usize::try_from(from.0 - 1).expect("logs are short");
+        self.nodes[node].log.truncate(keep);
+    }
+
+    fn append(
+        &mut self,
+        node: usize,
+        entries: &Entries,
+        links: &mut Vec<Link>,
+    ) -> Result<(), Broken> {
+        for entry in entries.iter() {
+            let log = &mut self.nodes[node].log;
+            let index = entry.id.index;
+            if index != end_of(log).next() {
+                let what = format!("node {node} appends {index} behind {}", end_of(log));
+                return Err(Broken::new("no gap in a log", what));
+            }
+            let before = log.last().map_or(0, |link| link.hash);
+            let hash = chain(before, index, entry.id.term, entry.payload);
+            let link = Link { term: entry.id.term, hash };
+            log.push(link);
+            links.push(link);
+            let key = (index.0, entry.id.term.0);
+            let first = *self.seen.entry(key).or_insert(hash);
+            if first != hash {
+                let what = format!("{} on node {node} differs from the one elsewhere", entry.id);
+                return Err(Broken::new("log matching", what));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hash of an entry and everything before it.
+pub(crate) fn chain(before: u128, index: Index, term: Term, payload: &[u8]) -> u128 {
+    let mix = |hash: u128, part: u64| {
+        (hash ^ u128::from(part)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+    };
+    let hash = mix(mix(before.rotate_left(64), index.0), term.0);
+    mix(mix(hash, fingerprint(payload)), payload.len() as u64)
+}

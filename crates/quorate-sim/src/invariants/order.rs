@@ -1,0 +1,53 @@
+//! What only grows on a node, and in which order its marks stand.
+
+use quorate_core::{Index, Status, Term};
+
+use super::{Broken, Facts};
+
+/// Where a node stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watermarks {
+    term: Term,
+    commit: Index,
+    applied: Index,
+}
+
+impl Watermarks {
+    pub(super) const fn term(&self) -> Term {
+        self.term
+    }
+}
+
+impl Facts {
+    /// A node after a step of its boot.
+    ///
+    /// # Errors
+    ///
+    /// When a mark fell, or stands beyond one that bounds it.
+    pub fn stands(&mut self, node: usize, boot: u64, status: &Status) -> Result<(), Broken> {
+        let (term, commit, applied) = (status.hard_state.term, status.commit, status.applied);
+        let ordered = status.base.index <= status.applied
+            && status.applied <= status.applying
+            && status.applying <= status.commit
+            && status.applying <= status.persisted
+            && status.commit <= status.last.index;
+        if !ordered {
+            let what = format!("node {node} stands at {status:?}");
+            return Err(Broken::new("marks stand in order", what));
+        }
+        let facts = &mut self.nodes[node];
+        let before = facts.marks;
+        let same_boot = facts.boot == boot;
+        if (same_boot && term < before.term) || boot < facts.boot {
+            let what = format!("node {node} went back from {} to {term}", before.term);
+            return Err(Broken::new("a term never falls", what));
+        }
+        if same_boot && (commit < before.commit || applied < before.applied) {
+            let what = format!("node {node} went back from {before:?} to {commit} and {applied}");
+            return Err(Broken::new("commit and applied index never fall", what));
+        }
+        facts.marks = Watermarks { term, commit, applied };
+        facts.boot = boot;
+        Ok(())
+    }
+}

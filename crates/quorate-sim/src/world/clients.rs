@@ -1,0 +1,183 @@
+//! Clients: each has at most one request under way, sent to a node of its choice.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use quorate::StateMachine;
+use quorate::replica::{CallId, CallOutcome, ReplicaInput};
+use quorate::{Codec, replica::Origin};
+use quorate_core::ReadId;
+
+use super::plan::Fault;
+use super::workload::{End, Request, Workload};
+use super::{Event, World};
+use crate::history::{ClientId, OperationId};
+use crate::rng::Rng;
+
+/// All clients of a world.
+pub(crate) struct Clients<M: StateMachine> {
+    rngs: Vec<Rng>,
+    /// Time between two requests of one client.
+    every: Duration,
+    last_request: u64,
+    /// The request that each client waits for.
+    waiting: BTreeMap<u32, Waiting>,
+    /// Who sent which request, while its client waits.
+    senders: BTreeMap<u64, u32>,
+    /// Queries whose read index is not known or not reached.
+    queries: BTreeMap<u64, M::Query>,
+    pub(crate) acknowledged: u64,
+    pub(crate) stopped: bool,
+}
+
+impl<M: StateMachine> core::fmt::Debug for Clients<M> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Clients").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    request: u64,
+    operation: Option<OperationId>,
+    node: usize,
+}
+
+impl<M: StateMachine> Clients<M> {
+    pub(crate) fn new(seed: u64, clients: u32, request_every: Duration) -> Self {
+        Self {
+            rngs: (0..clients).map(|at| Rng::stream(seed, "client", u64::from(at))).collect(),
+            every: request_every * clients.max(1),
+            last_request: 0,
+            waiting: BTreeMap::new(),
+            senders: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            acknowledged: 0,
+            stopped: false,
+        }
+    }
+}
+
+impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
+    /// It is this client's turn: it asks for something, unless it still waits.
+    pub(super) fn client_turn(&mut self, client: u32) {
+        let rng = &mut self.clients.rngs[client as usize];
+        let pause = rng.span(self.clients.every / 2, self.clients.every * 3 / 2);
+        let node = rng.index(self.nodes.len());
+        let patience = Duration::from_millis(rng.range(200..1_500));
+        let impatient = !self.calm && self.plan.has(Fault::ImpatientClients);
+        self.after(pause, Event::Client(client));
+        if self.clients.stopped
+            || self.clients.waiting.contains_key(&client)
+            || self.nodes[node].as_live().is_none()
+        {
+            return;
+        }
+        let (id, at) = (ClientId(client), self.now());
+        let rng = &mut self.clients.rngs[client as usize];
+        let (operation, request) = self.workload.next(id, rng, at);
+        self.clients.last_request += 1;
+        let number = self.clients.last_request;
+        self.clients.waiting.insert(client, Waiting { request: number, operation, node });
+        self.clients.senders.insert(number, client);
+        let limit = if impatient { patience } else { Duration::from_secs(20) };
+        self.after(limit, Event::GiveUp { client, request: number });
+        let input = match request {
+            Request::Call(command) => {
+                let mut bytes = Vec::new();
+                command.encode(&mut bytes).expect("a workload makes commands that encode");
+                ReplicaInput::Call { call: CallId(number), command: bytes }
+            }
+            Request::Read(query) => {
+                self.clients.queries.insert(number, query);
+                self.facts.read_came(node, ReadId(number));
+                ReplicaInput::Read(ReadId(number))
+            }
+        };
+        self.count("request");
+        self.trace.step(self.now, [1, u64::from(client), number]);
+        self.give(node, input);
+    }
+
+    /// A client waits no longer.
+    pub(super) fn give_up(&mut self, client: u32, request: u64) {
+        if self.clients.waiting.get(&client).is_some_and(|waiting| waiting.request == request) {
+            self.count("client gave up");
+            self.end_request(request, End::Unknown);
+        }
+    }
+
+    /// A call ended at the node that took it.
+    pub(super) fn end_call(&mut self, call: CallId, outcome: CallOutcome) {
+        let end = match outcome {
+            CallOutcome::Applied(bytes) => return self.end_with_reply(call.0, &bytes),
+            CallOutcome::Refused(_) => End::Refused,
+            CallOutcome::Unknown(_) => End::Unknown,
+        };
+        self.end_request(call.0, end);
+    }
+
+    /// The state machine answered a call of this node's own client.
+    pub(super) fn answer_call(&mut self, origin: Origin, reply: &[u8]) {
+        if let Origin::Local(call) = origin {
+            self.end_with_inner_reply(call.0, reply);
+        }
+    }
+
+    /// A read ended without an answer.
+    pub(super) fn end_read(&mut self, id: ReadId) {
+        self.end_request(id.0, End::Refused);
+    }
+
+    /// A read may be answered from the present state of its node.
+    pub(super) fn answer_read(&mut self, node: usize, id: ReadId) {
+        let Some(query) = self.clients.queries.remove(&id.0) else { return };
+        let Some(live) = self.nodes[node].as_live() else { return };
+        let answer = live.applier.query(query);
+        self.end_request(id.0, End::Answered(answer));
+    }
+
+    /// A node died: whoever waits for it learns nothing.
+    pub(super) fn abandon_clients_of(&mut self, node: usize) {
+        let of_node = |(_, waiting): &(&u32, &Waiting)| waiting.node == node;
+        let waiting: Vec<u64> =
+            self.clients.waiting.iter().filter(of_node).map(|(_, w)| w.request).collect();
+        for request in waiting {
+            self.end_request(request, End::Unknown);
+        }
+    }
+
+    /// The observed reply of another node: the reply and its fingerprint.
+    fn end_with_reply(&mut self, request: u64, bytes: &[u8]) {
+        match <(Vec<u8>, u64)>::decode(bytes) {
+            Ok((reply, _)) => self.end_with_inner_reply(request, &reply),
+            Err(_) => self.end_request(request, End::Unknown),
+        }
+    }
+
+    fn end_with_inner_reply(&mut self, request: u64, reply: &[u8]) {
+        match M::Reply::decode(reply) {
+            Ok(reply) => self.end_request(request, End::Replied(reply)),
+            Err(_) => self.end_request(request, End::Unknown),
+        }
+    }
+
+    fn end_request(&mut self, request: u64, end: End<M>) {
+        self.clients.queries.remove(&request);
+        let Some(client) = self.clients.senders.remove(&request) else { return };
+        let Some(waiting) = self.clients.waiting.remove(&client) else { return };
+        match &end {
+            End::Replied(_) | End::Answered(_) => {
+                self.clients.acknowledged += 1;
+                self.count("acknowledged");
+            }
+            End::Refused => self.count("refused"),
+            End::Unknown => self.count("unknown"),
+        }
+        self.trace.step(self.now, [2, u64::from(client), request]);
+        if let Some(operation) = waiting.operation {
+            let at = self.now();
+            self.workload.ended(operation, end, at);
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! The virtual world: one queue of events, ordered by time and then by the order they were made.
+//!
+//! The world runs the production replica, log, recovery and applier of every node, and decides
+//! when each of them does its next step, what reaches whom, and what goes wrong. Nothing in it
+//! reads a clock or draws from anywhere but the seed: two runs of one seed are the same run.
+//!
+//! A run has two phases. In the first anything in the plan may happen. In the second everything
+//! is mended and left alone, and the cluster must elect, serve and converge.
+
+mod clients;
+mod disaster;
+mod network;
+mod node;
+pub(crate) mod observed;
+pub mod plan;
+mod shell;
+mod trace;
+pub mod workload;
+
+use core::time::Duration;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::rc::Rc;
+
+use quorate::StateMachine;
+use quorate::roster::{FoundingRecord, Member, Roster};
+use quorate_core::{BootCounter, ClusterId, NodeId};
+use quorate_log::fault::FaultFs;
+use quorate_log::{LogConfig, OpenOptions, Progress, open_blocking};
+
+pub use self::network::Shape;
+pub use self::plan::{Fault, Faults, Plan};
+pub use self::trace::Trace;
+
+use self::clients::Clients;
+use self::network::Network;
+use self::node::{LocalClock, Node, State};
+use self::workload::Workload;
+use crate::invariants::{Broken, Facts};
+use crate::rng::Rng;
+
+/// Bytes of a segment on a virtual disk: small, so that logs roll over often.
+const SEGMENT_BYTES: u64 = 64 << 10;
+
+/// How a world is set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The seed of everything.
+    pub seed: u64,
+    /// Number of nodes, all voters.
+    pub nodes: usize,
+    /// Number of clients.
+    pub clients: u32,
+    /// Time between two requests of all clients together.
+    pub request_every: Duration,
+    /// What goes wrong.
+    pub plan: Plan,
+}
+
+/// Something that is going to happen.
+#[derive(Clone, Debug)]
+enum Event {
+    Wake { node: usize, life: u64 },
+    Timer { node: usize, life: u64 },
+    LogStep { node: usize, life: u64 },
+    ApplyStep { node: usize, life: u64 },
+    OpenStep { node: usize, life: u64 },
+    Fence { node: usize, life: u64 },
+    Start { node: usize, life: u64 },
+    Frame { from: usize, to: usize, boot: BootCounter, to_life: u64, bytes: Rc<Vec<u8>> },
+    Connected { node: usize, life: u64, peer: usize, peer_life: u64 },
+    Closed { node: usize, life: u64, peer: usize },
+    Client(u32),
+    GiveUp { client: u32, request: u64 },
+    Disaster(Fault),
+}
+
+#[derive(Debug)]
+struct Scheduled {
+    at: u64,
+    number: u64,
+    event: Event,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.number) == (other.at, other.number)
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+/// A cluster with its clients, in a world of its own.
+#[derive(Debug)]
+pub struct World<M: StateMachine + Default, W> {
+    plan: Plan,
+    now: u64,
+    number: u64,
+    queue: BinaryHeap<Reverse<Scheduled>>,
+    nodes: Vec<Node<M>>,
+    network: Network,
+    clients: Clients<M>,
+    workload: W,
+    facts: Facts,
+    /// How often everything happened.
+    counts: BTreeMap<&'static str, u64>,
+    trace: Trace,
+    schedule: Rng,
+    /// Nothing goes wrong any more.
+    calm: bool,
+}
+
+impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
+    /// Founds a cluster and starts its nodes.
+    ///
+    /// # Panics
+    ///
+    /// When there is no node.
+    pub fn new(setup: &Setup, workload: W) -> Self {
+        assert!(setup.nodes > 0, "a world has nodes");
+        let seed = setup.seed;
+        let ids: Vec<NodeId> = (1..=setup.nodes as u64).filter_map(NodeId::new).collect();
+        let record = founding_record(&ids);
+        let node = |(at, id): (usize, &NodeId)| new_node(seed, at, *id, &record, &setup.plan);
+        let nodes = ids.iter().enumerate().map(node).collect();
+        let mut world = Self {
+            plan: setup.plan.clone(),
+            now: 0,
+            number: 0,
+            queue: BinaryHeap::new(),
+            nodes,
+            network: Network::new(setup.nodes, Rng::stream(seed, "network", 0)),
+            clients: Clients::new(seed, setup.clients, setup.request_every),
+            workload,
+            facts: Facts::new(ids),
+            counts: BTreeMap::new(),
+            trace: Trace::new(),
+            schedule: Rng::stream(seed, "schedule", 0),
+            calm: false,
+        };
+        for node in 0..setup.nodes {
+            world.after(Duration::ZERO, Event::Start { node, life: 0 });
+        }
+        for client in 0..setup.clients {
+            world.after(Duration::from_millis(500), Event::Client(client));
+        }
+        world.plan_disasters(seed);
+        world
+    }
+
+    /// World time since the beginning.
+    #[must_use]
+    pub const fn now(&self) -> Duration {
+        Duration::from_nanos(self.now)
+    }
+
+    /// How often everything happened.
+    #[must_use]
+    pub const fn counts(&self) -> &BTreeMap<&'static str, u64> {
+        &self.counts
+    }
+
+    /// What happened.
+    #[must_use]
+    pub const fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// What happened, to say which lines are wanted.
+    pub const fn trace_mut(&mut self) -> &mut Trace {
+        &mut self.trace
+    }
+
+    /// Lets no client ask for anything more.
+    pub const fn stop_clients(&mut self) {
+        self.clients.stopped = true;
+    }
+
+    /// Where every node stands, in a line.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let node = |(at, node): (usize, &Node<M>)| match node.as_live() {
+            Some(live) => {
+                let status = live.replica.status().raft;
+                format!(
+                    "n{} {} {} last={} commit={} applied={}",
+                    at + 1,
+                    status.role.as_str(),
+                    status.hard_state.term,
+                    status.last,
+                    status.commit,
+                    status.applied
+                )
+            }
+            None => format!("n{} down", at + 1),
+        };
+        let nodes: Vec<String> = self.nodes.iter().enumerate().map(node).collect();
+        format!("committed {}; {}", self.facts.commit(), nodes.join("; "))
+    }
+
+    /// What the clients saw.
+    #[must_use]
+    pub const fn workload(&self) -> &W {
+        &self.workload
+    }
+
+    /// Lets the world go on for a while.
+    ///
+    /// # Errors
+    ///
+    /// The first invariant that breaks.
+    pub fn run_for(&mut self, span: Duration) -> Result<(), Broken> {
+        let until = self.now + nanos(span);
+        while let Some(Reverse(next)) = self.queue.peek() {
+            if next.at > until {
+                break;
+            }
+            let Some(Reverse(next)) = self.queue.pop() else { break };
+            self.now = next.at;
+            self.count("event");
+            self.happen(next.event)?;
+        }
+        self.now = until;
+        Ok(())
+    }
+
+    /// Mends everything and lets nothing go wrong any more; nodes that are down start.
+    pub fn heal(&mut self) {
+        self.calm = true;
+        self.network.heal();
+        for node in 0..self.nodes.len() {
+            let state = &mut self.nodes[node];
+            (state.paused_until, state.stuck_until) = (0, 0);
+            (state.slower, state.disk_slower) = (1, 1);
+            state.disk.limit_room(None);
+            if matches!(state.state, State::Down) {
+                let life = state.life;
+                self.after(Duration::ZERO, Event::Start { node, life });
+            } else {
+                let life = state.life;
+                self.after(Duration::ZERO, Event::Wake { node, life });
+                self.after(Duration::ZERO, Event::LogStep { node, life });
+                self.after(Duration::ZERO, Event::ApplyStep { node, life });
+            }
+        }
+        self.trace.note(self.now, || "everything is mended".to_owned());
+    }
+
+    /// Whether one leader leads, and every node has executed everything that is committed.
+    #[must_use]
+    pub fn has_converged(&self) -> bool {
+        let commit = self.facts.commit();
+        let alive = |node: &Node<M>| {
+            node.as_live().is_some_and(|live| {
+                live.replica.status().raft.applied >= commit && live.applier.applied() >= commit
+            })
+        };
+        self.nodes.iter().all(alive)
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), Broken> {
+        match event {
+            Event::Wake { node, life } => self.if_alive(node, life, Self::wake),
+            Event::Timer { node, life } => self.if_alive(node, life, Self::fire_timer),
+            Event::LogStep { node, life } => self.if_alive(node, life, Self::step_log),
+            Event::ApplyStep { node, life } => self.if_alive(node, life, Self::step_apply),
+            Event::OpenStep { node, life } => self.if_alive(node, life, Self::step_opening),
+            Event::Fence { node, life } => self.if_alive(node, life, Self::fence_log),
+            Event::Start { node, life } => self.if_alive(node, life, Self::start),
+            Event::Frame { from, to, boot, to_life, bytes } => {
+                self.receive(from, to, boot, to_life, &bytes);
+                Ok(())
+            }
+            Event::Connected { node, life, peer, peer_life } => {
+                self.connected(node, life, peer, peer_life);
+                Ok(())
+            }
+            Event::Closed { node, life, peer } => {
+                self.closed(node, life, peer);
+                Ok(())
+            }
+            Event::Client(client) => {
+                self.client_turn(client);
+                Ok(())
+            }
+            Event::GiveUp { client, request } => {
+                self.give_up(client, request);
+                Ok(())
+            }
+            Event::Disaster(fault) => {
+                self.strike(fault);
+                Ok(())
+            }
+        }
+    }
+
+    fn if_alive(
+        &mut self,
+        node: usize,
+        life: u64,
+        step: impl FnOnce(&mut Self, usize) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
+        if self.nodes[node].life == life { step(self, node) } else { Ok(()) }
+    }
+
+    fn after(&mut self, span: Duration, event: Event) {
+        self.at(self.now + nanos(span), event);
+    }
+
+    fn at(&mut self, at: u64, event: Event) {
+        self.number += 1;
+        let at = at.max(self.now);
+        self.queue.push(Reverse(Scheduled { at, number: self.number, event }));
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+}
+
+fn founding_record(ids: &[NodeId]) -> FoundingRecord {
+    let member = |id: &NodeId| Member {
+        id: *id,
+        name: format!("n{}", id.get()),
+        peer_address: format!("n{}:1", id.get()),
+        client_urls: Vec::new(),
+    };
+    let roster = Roster::of_voters(ids.iter().map(member)).expect("names and addresses differ");
+    FoundingRecord { cluster: ClusterId(0x0C1), roster }
+}
+
+/// A node whose disk holds a founded, empty data directory.
+fn new_node<M: StateMachine>(
+    seed: u64,
+    at: usize,
+    id: NodeId,
+    record: &FoundingRecord,
+    plan: &Plan,
+) -> Node<M> {
+    let disk = FaultFs::new();
+    let options =
+        OpenOptions { config: log_config(), format_as: Some(id), seed, ..OpenOptions::default() };
+    let mut log = open_blocking(disk.another(), options).expect("the disk is sound").log;
+    log.found(record.cluster, record.encode()).expect("the directory is empty");
+    while !matches!(log.step().expect("the disk is sound"), Progress::Founded(_)) {}
+    drop(log);
+    disk.crash(&quorate_log::fault::Loss::Nothing);
+    let mut clock = Rng::stream(seed, "clock", at as u64);
+    let drift = i64::from(plan.drift);
+    let gain = i64::try_from(clock.range(0..u64::from(plan.drift) * 2 + 1)).unwrap_or_default();
+    Node {
+        id,
+        disk,
+        life: 0,
+        state: State::Down,
+        clock: LocalClock { gain: gain - drift, began: 0 },
+        paused_until: 0,
+        stuck_until: 0,
+        slower: 1,
+        disk_slower: 1,
+        rng: Rng::stream(seed, "disk", at as u64),
+    }
+}
+
+const fn log_config() -> LogConfig {
+    LogConfig { segment_bytes: SEGMENT_BYTES, sector_bytes: 512, batch_bytes: 64 << 10 }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}

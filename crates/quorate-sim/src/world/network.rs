@@ -1,0 +1,169 @@
+//! The virtual network: which links stand, how long a frame takes, what happens to it on the way.
+
+use core::time::Duration;
+
+use super::plan::{Fault, Plan};
+use crate::rng::Rng;
+
+/// What becomes of one frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is lost.
+    Lost,
+    /// It arrives after each of these spans.
+    Arrives(Vec<Duration>),
+}
+
+/// One direction between two nodes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Link {
+    /// Nothing passes.
+    cut: bool,
+    /// How many times slower than others; zero means as fast.
+    slower: u32,
+    /// Bytes per second; zero means any.
+    bandwidth: u64,
+    /// Everything is held back until then.
+    clogged_until: u64,
+    /// When the last frame arrives, where frames keep their order or the link its rate.
+    busy_until: u64,
+}
+
+/// All links.
+#[derive(Debug)]
+pub(crate) struct Network {
+    nodes: usize,
+    links: Vec<Link>,
+    rng: Rng,
+    calm: bool,
+}
+
+/// How the nodes are cut off from each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// All links stand.
+    Whole,
+    /// Two sides; a node on neither talks to all.
+    Split(Vec<usize>, Vec<usize>),
+    /// Nothing that this node says is heard.
+    Mute(usize),
+    /// Nothing that is said reaches this node.
+    Deaf(usize),
+    /// Each node talks to its neighbours in this order, round or with the ends apart.
+    Row(Vec<usize>, bool),
+}
+
+impl Network {
+    pub(crate) fn new(nodes: usize, rng: Rng) -> Self {
+        Self { nodes, links: vec![Link::default(); nodes * nodes], rng, calm: false }
+    }
+
+    /// Everything stands, nothing is lost, nothing is late.
+    pub(crate) fn heal(&mut self) {
+        self.links.fill(Link::default());
+        self.calm = true;
+    }
+
+    pub(crate) fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.links[from * self.nodes + to].cut
+    }
+
+    /// Cuts and mends links so that they have this shape.
+    pub(crate) fn take_shape(&mut self, shape: &Shape) {
+        for from in 0..self.nodes {
+            for to in 0..self.nodes {
+                self.link(from, to).cut = is_cut_by(shape, from, to);
+            }
+        }
+    }
+
+    pub(crate) fn cut(&mut self, from: usize, to: usize, cut: bool) {
+        self.link(from, to).cut = cut;
+    }
+
+    pub(crate) fn slow(&mut self, from: usize, to: usize, slower: u32) {
+        self.link(from, to).slower = slower;
+    }
+
+    pub(crate) fn limit(&mut self, from: usize, to: usize, bytes_per_second: u64) {
+        self.link(from, to).bandwidth = bytes_per_second;
+    }
+
+    pub(crate) fn clog(&mut self, from: usize, to: usize, until: u64) {
+        self.link(from, to).clogged_until = until;
+    }
+
+    /// Decides what becomes of a frame of this many bytes.
+    pub(crate) fn fate(
+        &mut self,
+        plan: &Plan,
+        now: u64,
+        (from, to): (usize, usize),
+        bytes: usize,
+    ) -> Fate {
+        // The draws come first and always, so that the state of a link changes none that follow.
+        let lost = self.rng.chance(plan.drop);
+        let again = self.rng.chance(plan.duplicate);
+        let replayed = self.rng.chance(plan.replay);
+        let delay = self.delay(plan);
+        let other_delay = self.delay(plan);
+        let much_later = self.rng.heavy_tailed(Duration::from_secs(2));
+        let calm = self.calm;
+        let link = self.link(from, to);
+        if link.cut || (lost && !calm) {
+            return Fate::Lost;
+        }
+        let mut at = now + nanos(delay) * u64::from(link.slower.max(1));
+        at = at.max(link.clogged_until);
+        if let Some(takes) = (bytes as u64 * 1_000_000_000).checked_div(link.bandwidth) {
+            at = at.max(link.busy_until) + takes;
+            link.busy_until = at;
+        } else if calm || !plan.has(Fault::Reorder) {
+            at = at.max(link.busy_until + 1);
+            link.busy_until = at;
+        }
+        let mut arrivals = vec![Duration::from_nanos(at - now)];
+        if again && !calm {
+            arrivals.push(Duration::from_nanos(at - now) + other_delay);
+        }
+        if replayed && !calm {
+            arrivals.push(much_later);
+        }
+        Fate::Arrives(arrivals)
+    }
+
+    fn delay(&mut self, plan: &Plan) -> Duration {
+        let heavy = self.rng.heavy_tailed(plan.delay);
+        let even = self.rng.span(plan.delay / 2, plan.delay + plan.delay / 2);
+        if self.calm {
+            return even.min(Duration::from_millis(10));
+        }
+        if plan.has(Fault::HeavyTail) { heavy } else { even }
+    }
+
+    fn link(&mut self, from: usize, to: usize) -> &mut Link {
+        &mut self.links[from * self.nodes + to]
+    }
+}
+
+fn is_cut_by(shape: &Shape, from: usize, to: usize) -> bool {
+    match shape {
+        Shape::Whole => false,
+        Shape::Split(left, right) => {
+            (left.contains(&from) && right.contains(&to))
+                || (right.contains(&from) && left.contains(&to))
+        }
+        Shape::Mute(node) => from == *node,
+        Shape::Deaf(node) => to == *node,
+        Shape::Row(order, round) => {
+            let place = |node| order.iter().position(|other| *other == node);
+            let (Some(a), Some(b)) = (place(from), place(to)) else { return false };
+            let apart = a.abs_diff(b);
+            apart > 1 && !(*round && apart == order.len() - 1)
+        }
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,111 @@
+//! One simulated node: the production replica, log, recovery and applier on a virtual disk.
+//!
+//! This is the shell that threads and sockets are in production, as data: it holds what each role
+//! has to do, and the world decides when each does it. A crash drops everything but the disk.
+
+use std::collections::VecDeque;
+
+use quorate::applier::Applier;
+use quorate::replica::{Origin, Replica, ReplicaEffect, ReplicaInput};
+use quorate_core::{BootCounter, Index, Instant, NodeId, ReadId};
+use quorate_log::fault::FaultFs;
+use quorate_log::{Entries, Log, Opening};
+
+use super::observed::Observed;
+use crate::rng::Rng;
+use quorate::StateMachine;
+
+/// A node, alive or not.
+#[derive(Debug)]
+pub(crate) struct Node<M: StateMachine> {
+    pub(crate) id: NodeId,
+    pub(crate) disk: FaultFs,
+    /// Counts lives; events of an earlier life are void.
+    pub(crate) life: u64,
+    pub(crate) state: State<M>,
+    pub(crate) clock: LocalClock,
+    /// Nothing happens on this node before then.
+    pub(crate) paused_until: u64,
+    /// The disk does nothing before then.
+    pub(crate) stuck_until: u64,
+    /// How many times slower than others.
+    pub(crate) slower: u32,
+    pub(crate) disk_slower: u32,
+    pub(crate) rng: Rng,
+}
+
+/// What a node is doing.
+#[derive(Debug)]
+pub(crate) enum State<M: StateMachine> {
+    /// Nothing, until it is started.
+    Down,
+    /// Opening its data directory.
+    Opening(Box<Opening<FaultFs>>),
+    /// Running.
+    Up(Box<Live<M>>),
+}
+
+/// A running node.
+#[derive(Debug)]
+pub(crate) struct Live<M: StateMachine> {
+    pub(crate) boot: BootCounter,
+    pub(crate) replica: Replica,
+    pub(crate) log: Log<FaultFs>,
+    pub(crate) applier: Applier<Observed<M>>,
+    /// What came since the last wake-up.
+    pub(crate) inbox: Vec<ReplicaInput>,
+    /// A wake-up is on its way.
+    pub(crate) waking: bool,
+    /// The next deadline that an event was made for.
+    pub(crate) timer_at: Option<u64>,
+    /// A step of the log is on its way.
+    pub(crate) log_busy: bool,
+    /// Entries handed over and not executed.
+    pub(crate) applying: VecDeque<(Entries, Vec<(Index, Origin)>)>,
+    /// A step of the state machine is on its way.
+    pub(crate) apply_busy: bool,
+    /// Reads whose index is not executed yet.
+    pub(crate) reads: Vec<(ReadId, Index)>,
+    pub(crate) effects: Vec<ReplicaEffect>,
+}
+
+/// A clock of its own speed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LocalClock {
+    /// Parts in a million by which it gains; negative where it loses.
+    pub(crate) gain: i64,
+    /// World time at which this life began.
+    pub(crate) began: u64,
+}
+
+impl LocalClock {
+    /// What the clock shows at world time `now`.
+    pub(crate) fn local(self, now: u64) -> Instant {
+        let passed = i128::from(now.saturating_sub(self.began));
+        let shown = passed + passed * i128::from(self.gain) / 1_000_000;
+        Instant::from_nanos(u64::try_from(shown).unwrap_or_default())
+    }
+
+    /// When, in world time, the clock shows `local`, or a moment later.
+    pub(crate) fn world(self, local: Instant) -> u64 {
+        let shown = i128::from(local.as_nanos());
+        let passed = shown * 1_000_000 / (1_000_000 + i128::from(self.gain)) + 1;
+        self.began + u64::try_from(passed).unwrap_or(u64::MAX / 2)
+    }
+}
+
+impl<M: StateMachine> Node<M> {
+    pub(crate) fn live(&mut self) -> Option<&mut Live<M>> {
+        match &mut self.state {
+            State::Up(live) => Some(live),
+            State::Down | State::Opening(_) => None,
+        }
+    }
+
+    pub(crate) fn as_live(&self) -> Option<&Live<M>> {
+        match &self.state {
+            State::Up(live) => Some(live),
+            State::Down | State::Opening(_) => None,
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! What goes wrong in a run, and how often: drawn from the seed, each kind by a coin of its own.
+//!
+//! Every kind draws from its own stream, so that switching one off leaves the others as they were.
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use crate::rng::Rng;
+
+/// Kinds of faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// Messages are lost.
+    Drop,
+    /// Messages arrive more than once.
+    Duplicate,
+    /// Messages overtake each other.
+    Reorder,
+    /// Some messages take very long.
+    HeavyTail,
+    /// Bits of frames flip.
+    Corrupt,
+    /// Messages of long ago arrive again.
+    Replay,
+    /// Two sides cannot talk.
+    Split,
+    /// A node hears and is not heard, or the other way round.
+    OneWay,
+    /// Two sides share one node.
+    Bridge,
+    /// Each node talks to its two neighbours alone.
+    Ring,
+    /// The ring with one link missing.
+    Chain,
+    /// Links go and come fast.
+    Flap,
+    /// A link is slow.
+    SlowLink,
+    /// A link carries few bytes per second.
+    Bandwidth,
+    /// A link holds everything back, then delivers it at once.
+    Clog,
+    /// A node dies between any two effects.
+    CrashAtEffect,
+    /// A node dies at any time.
+    Crash,
+    /// A node dies while it recovers.
+    CrashInRecovery,
+    /// All nodes die at once.
+    CrashAll,
+    /// A node stops for a while, then goes on with what it knew.
+    Pause,
+    /// A node does everything slowly.
+    SlowNode,
+    /// Clocks run at different speeds.
+    Drift,
+    /// Timers fire late.
+    LateTimer,
+    /// What was not synced is lost in part when the power fails; the rest is torn or reordered.
+    Unsynced,
+    /// A write fails.
+    WriteError,
+    /// A sync fails.
+    SyncError,
+    /// The disk is full for a while.
+    DiskFull,
+    /// A disk is slow.
+    SlowDisk,
+    /// A disk does nothing for a while.
+    StuckDisk,
+    /// All clients call at once, again and again.
+    RetryStorm,
+    /// Commands of very different sizes, up to the limit.
+    Sizes,
+    /// Clients give up before they hear how a call ended.
+    ImpatientClients,
+}
+
+impl Fault {
+    /// Every kind.
+    pub const ALL: [Self; 32] = [
+        Self::Drop,
+        Self::Duplicate,
+        Self::Reorder,
+        Self::HeavyTail,
+        Self::Corrupt,
+        Self::Replay,
+        Self::Split,
+        Self::OneWay,
+        Self::Bridge,
+        Self::Ring,
+        Self::Chain,
+        Self::Flap,
+        Self::SlowLink,
+        Self::Bandwidth,
+        Self::Clog,
+        Self::CrashAtEffect,
+        Self::Crash,
+        Self::CrashInRecovery,
+        Self::CrashAll,
+        Self::Pause,
+        Self::SlowNode,
+        Self::Drift,
+        Self::LateTimer,
+        Self::Unsynced,
+        Self::WriteError,
+        Self::SyncError,
+        Self::DiskFull,
+        Self::SlowDisk,
+        Self::StuckDisk,
+        Self::RetryStorm,
+        Self::Sizes,
+        Self::ImpatientClients,
+    ];
+
+    /// The name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Duplicate => "duplicate",
+            Self::Reorder => "reorder",
+            Self::HeavyTail => "heavy-tail",
+            Self::Corrupt => "corrupt",
+            Self::Replay => "replay",
+            Self::Split => "split",
+            Self::OneWay => "one-way",
+            Self::Bridge => "bridge",
+            Self::Ring => "ring",
+            Self::Chain => "chain",
+            Self::Flap => "flap",
+            Self::SlowLink => "slow-link",
+            Self::Bandwidth => "bandwidth",
+            Self::Clog => "clog",
+            Self::CrashAtEffect => "crash-at-effect",
+            Self::Crash => "crash",
+            Self::CrashInRecovery => "crash-in-recovery",
+            Self::CrashAll => "crash-all",
+            Self::Pause => "pause",
+            Self::SlowNode => "slow-node",
+            Self::Drift => "drift",
+            Self::LateTimer => "late-timer",
+            Self::Unsynced => "unsynced",
+            Self::WriteError => "write-error",
+            Self::SyncError => "sync-error",
+            Self::DiskFull => "disk-full",
+            Self::SlowDisk => "slow-disk",
+            Self::StuckDisk => "stuck-disk",
+            Self::RetryStorm => "retry-storm",
+            Self::Sizes => "sizes",
+            Self::ImpatientClients => "impatient-clients",
+        }
+    }
+
+    /// The kind with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fault| fault.name() == name)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Kinds of faults that a run may draw from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults(BTreeSet<Fault>);
+
+impl Faults {
+    /// Every kind.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(Fault::ALL.into_iter().collect())
+    }
+
+    /// No kind: a calm world.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(BTreeSet::new())
+    }
+
+    /// These kinds alone.
+    #[must_use]
+    pub fn only(kinds: impl IntoIterator<Item = Fault>) -> Self {
+        Self(kinds.into_iter().collect())
+    }
+
+    /// All but this kind.
+    #[must_use]
+    pub fn without(mut self, kind: Fault) -> Self {
+        self.0.remove(&kind);
+        self
+    }
+
+    /// Whether a kind may be drawn.
+    #[must_use]
+    pub fn contains(&self, kind: Fault) -> bool {
+        self.0.contains(&kind)
+    }
+
+    /// The kinds.
+    pub fn iter(&self) -> impl Iterator<Item = Fault> {
+        self.0.iter().copied()
+    }
+}
+
+/// The faults of one run with their rates. A rate of zero, or no interval, is off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The kinds that are on.
+    pub on: BTreeSet<Fault>,
+    /// Parts in a million of messages that are lost.
+    pub drop: u32,
+    /// Parts in a million of messages that arrive again.
+    pub duplicate: u32,
+    /// Parts in a million of messages that arrive again much later.
+    pub replay: u32,
+    /// Parts in a million of messages of which a bit flips.
+    pub corrupt: u32,
+    /// Mean delay of a message.
+    pub delay: Duration,
+    /// Time between two faults of the network's shape.
+    pub shape_every: Duration,
+    /// Time between two crashes.
+    pub crash_every: Duration,
+    /// Parts in a million of effects before which a node dies.
+    pub crash_at_effect: u32,
+    /// Parts in a million of steps of recovery before which a node dies.
+    pub crash_in_recovery: u32,
+    /// Time between two pauses, and between two faults of a disk.
+    pub trouble_every: Duration,
+    /// Parts in a million by which the fastest clock gains.
+    pub drift: u32,
+    /// Mean time of a disk operation.
+    pub disk: Duration,
+}
+
+impl Plan {
+    /// Draws the faults of a run: each kind that is allowed is on with probability one half.
+    #[must_use]
+    pub fn draw(seed: u64, allowed: &Faults) -> Self {
+        let coin = |kind: &Fault| Rng::stream(seed, kind.name(), 0).coin();
+        let on: BTreeSet<Fault> = allowed.iter().filter(coin).collect();
+        let rate = |kind: Fault, max: u64| {
+            let drawn = Rng::stream(seed, kind.name(), 1).range(1_000..max);
+            if on.contains(&kind) { u32::try_from(drawn).expect("a rate is small") } else { 0 }
+        };
+        let mut spans = Rng::stream(seed, "spans", 0);
+        let mut span =
+            |min, max| spans.span(Duration::from_millis(min), Duration::from_millis(max));
+        Self {
+            drop: rate(Fault::Drop, 200_000),
+            duplicate: rate(Fault::Duplicate, 200_000),
+            replay: rate(Fault::Replay, 20_000),
+            corrupt: rate(Fault::Corrupt, 20_000),
+            crash_at_effect: rate(Fault::CrashAtEffect, 2_000) / 20,
+            crash_in_recovery: rate(Fault::CrashInRecovery, 20_000),
+            drift: rate(Fault::Drift, 50_000),
+            delay: span(1, 20),
+            shape_every: span(2_000, 12_000),
+            crash_every: span(3_000, 20_000),
+            trouble_every: span(3_000, 20_000),
+            disk: spans.span(Duration::from_micros(20), Duration::from_millis(2)),
+            on,
+        }
+    }
+
+    /// The same without one kind.
+    #[must_use]
+    pub fn without(mut self, kind: Fault) -> Self {
+        self.on.remove(&kind);
+        match kind {
+            Fault::Drop => self.drop = 0,
+            Fault::Duplicate => self.duplicate = 0,
+            Fault::Replay => self.replay = 0,
+            Fault::Corrupt => self.corrupt = 0,
+            Fault::CrashAtEffect => self.crash_at_effect = 0,
+            Fault::CrashInRecovery => self.crash_in_recovery = 0,
+            Fault::Drift => self.drift = 0,
+            _ => {}
+        }
+        self
+    }
+
+    /// Whether a kind is on.
+    #[must_use]
+    pub fn has(&self, kind: Fault) -> bool {
+        self.on.contains(&kind)
+    }
+}

@@ -1,0 +1,598 @@
+//! The shell around each node: what threads and sockets do in production, one step at a time.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use quorate::StateMachine;
+use quorate::applier::Applier;
+use quorate::codec::Codec;
+use quorate::replica::{
+    ForwardOutcome, Frame, Origin, ReadFault, Replica, ReplicaConfig, ReplicaEffect, ReplicaHalt,
+    ReplicaInput, ReplicaStart,
+};
+use quorate::roster::FoundingRecord;
+use quorate::transport::codec::{Ends, FrameLimits, decode, encode};
+use quorate::transport::frame::{Parsed, parse};
+use quorate_core::{BootCounter, Config, Index, RoleName};
+use quorate_log::fault::FaultFs;
+use quorate_log::{OpenOptions, OpenProgress, Opening, Progress, Recovered};
+
+use super::network::Fate;
+use super::node::{Live, State};
+use super::observed::Observed;
+use super::plan::Fault;
+use super::workload::Workload;
+use super::{Event, World, log_config};
+use crate::invariants::{Broken, check_leader};
+
+/// Bytes of the largest entry in a virtual world.
+const ENTRY_BYTES: usize = 1 << 20;
+/// Time without a write after which a log is fenced.
+const IDLE: Duration = Duration::from_millis(20);
+
+impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
+    /// Gives a node an input and sees to it that it wakes up.
+    pub(super) fn give(&mut self, node: usize, input: ReplicaInput) {
+        let life = self.nodes[node].life;
+        let slower = self.nodes[node].slower.max(1);
+        let Some(live) = self.nodes[node].live() else { return };
+        live.inbox.push(input);
+        if !core::mem::replace(&mut live.waking, true) {
+            let span = self.schedule.span(Duration::from_micros(5), Duration::from_micros(200));
+            self.after(span * slower, Event::Wake { node, life });
+        }
+    }
+
+    pub(super) fn fire_timer(&mut self, node: usize) -> Result<(), Broken> {
+        let (now, clock) = (self.now, self.nodes[node].clock);
+        let Some(live) = self.nodes[node].live() else { return Ok(()) };
+        live.timer_at = None;
+        let due = live.replica.next_deadline().is_some_and(|due| due <= clock.local(now));
+        if due {
+            self.give(node, ReplicaInput::Timer);
+        } else {
+            self.arm_timer(node);
+        }
+        Ok(())
+    }
+
+    /// The replica takes everything that came, decides, and its effects happen in order.
+    pub(super) fn wake(&mut self, node: usize) -> Result<(), Broken> {
+        if self.postpone(node, |node, life| Event::Wake { node, life }) {
+            return Ok(());
+        }
+        let local = self.nodes[node].clock.local(self.now);
+        let Some(live) = self.nodes[node].live() else { return Ok(()) };
+        live.waking = false;
+        let mut effects = core::mem::take(&mut live.effects);
+        for input in core::mem::take(&mut live.inbox) {
+            live.replica.handle(local, input, &mut effects);
+        }
+        live.replica.handle(local, ReplicaInput::Flush, &mut effects);
+        self.trace.step(self.now, [3, node as u64, effects.len() as u64]);
+        let outcome = self.perform(node, &mut effects);
+        if let Some(live) = self.nodes[node].live() {
+            effects.clear();
+            live.effects = effects;
+        }
+        outcome?;
+        self.check_node(node)?;
+        self.arm_timer(node);
+        Ok(())
+    }
+
+    fn perform(&mut self, node: usize, effects: &mut Vec<ReplicaEffect>) -> Result<(), Broken> {
+        let rate = if self.calm { 0 } else { self.plan.crash_at_effect };
+        for effect in effects.drain(..) {
+            if self.schedule.chance(rate) {
+                self.count("crash-at-effect");
+                self.crash(node);
+                return Ok(());
+            }
+            self.perform_one(node, effect)?;
+        }
+        Ok(())
+    }
+
+    fn perform_one(&mut self, node: usize, effect: ReplicaEffect) -> Result<(), Broken> {
+        match effect {
+            ReplicaEffect::Persist(write) => {
+                if write.truncate_from.is_some() {
+                    self.count("truncation");
+                }
+                self.facts.wrote(node, &write)?;
+                let Some(live) = self.nodes[node].live() else { return Ok(()) };
+                live.log.enqueue(write);
+                self.start_log(node);
+            }
+            ReplicaEffect::Send { to, frame } => self.send(node, to, frame)?,
+            ReplicaEffect::Apply { entries, answers } => {
+                // The write of this step may come after it: what the node knows beyond these entries
+                // is looked at when the step is over.
+                self.facts_follow(node, entries.last())?;
+                self.facts.applies(node, &entries)?;
+                let Some(live) = self.nodes[node].live() else { return Ok(()) };
+                live.applying.push_back((entries, answers));
+                self.start_apply(node);
+            }
+            ReplicaEffect::ReadLog { ticket, first, last, max_bytes } => {
+                self.count("read back");
+                let Some(live) = self.nodes[node].live() else { return Ok(()) };
+                let outcome = live.log.read(first, last, max_bytes);
+                let outcome = outcome.map_err(|error| ReadFault::Failed(error.to_string()));
+                self.give(node, ReplicaInput::LogRead { ticket, outcome });
+            }
+            ReplicaEffect::CallEnded { call, outcome } => self.end_call(call, outcome),
+            ReplicaEffect::ReadReady { id, index } => {
+                self.facts.read_ready(node, id, index)?;
+                let Some(live) = self.nodes[node].live() else { return Ok(()) };
+                live.reads.push((id, index));
+                self.answer_reads(node);
+            }
+            ReplicaEffect::ReadFailed(id) => self.end_read(id),
+            ReplicaEffect::Leadership { role, term, leader } => {
+                self.trace
+                    .note(self.now, || format!("n{} is {} in {term}", node + 1, role.as_str()));
+                match role {
+                    RoleName::Leader => {
+                        self.count("leader");
+                        let id = self.nodes[node].id;
+                        check_leader(&mut self.facts, term, id)?;
+                    }
+                    RoleName::Candidate => self.count("campaign"),
+                    RoleName::PreCandidate => self.count("dry run"),
+                    RoleName::Follower if leader.is_some() => self.count("following"),
+                    RoleName::Follower => {}
+                }
+            }
+            ReplicaEffect::Roster(_) => {}
+            ReplicaEffect::Halt(ReplicaHalt::ReadBack { reason, .. }) if is_injected(&reason) => {
+                self.count("log failed");
+                self.crash(node);
+            }
+            ReplicaEffect::Halt(reason) => {
+                let what = format!("node {node} halts: {reason:?}");
+                return Err(Broken::new("no evidence of lost durability or two leaders", what));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_node(&mut self, node: usize) -> Result<(), Broken> {
+        let Some(live) = self.nodes[node].as_live() else { return Ok(()) };
+        self.facts_follow(node, live.replica.commit())?;
+        let Some(live) = self.nodes[node].as_live() else { return Ok(()) };
+        let (boot, status) = (live.boot, live.replica.status().raft);
+        self.facts.stands(node, boot.0, &status)?;
+        for peer in &status.peers {
+            self.facts.matched(node, status.hard_state.term, peer.id, peer.matched)?;
+        }
+        Ok(())
+    }
+
+    fn facts_follow(&mut self, node: usize, commit: Index) -> Result<(), Broken> {
+        let Some(live) = self.nodes[node].as_live() else { return Ok(()) };
+        let term = live.replica.term();
+        let roster = live.replica.roster();
+        self.facts.committed_on(node, commit, term, || roster.membership())
+    }
+
+    /// Where a node is paused, its step comes later.
+    fn postpone(&mut self, node: usize, event: impl FnOnce(usize, u64) -> Event) -> bool {
+        let until = self.nodes[node].paused_until;
+        if until <= self.now {
+            return false;
+        }
+        let event = event(node, self.nodes[node].life);
+        self.at(until + 1, event);
+        true
+    }
+
+    fn arm_timer(&mut self, node: usize) {
+        let late = !self.calm && self.plan.has(Fault::LateTimer);
+        let late = if late && self.schedule.chance(50_000) {
+            self.count("late-timer");
+            self.schedule.heavy_tailed(Duration::from_millis(100))
+        } else {
+            Duration::ZERO
+        };
+        let (life, clock) = (self.nodes[node].life, self.nodes[node].clock);
+        let Some(live) = self.nodes[node].live() else { return };
+        let Some(due) = live.replica.next_deadline() else { return };
+        let due = clock.world(due) + super::nanos(late);
+        if live.timer_at.is_none_or(|at| due < at) {
+            live.timer_at = Some(due);
+            self.at(due, Event::Timer { node, life });
+        }
+    }
+
+    fn send(&mut self, from: usize, to: quorate_core::NodeId, frame: Frame) -> Result<(), Broken> {
+        if let Frame::Raft { envelope, .. } = &frame {
+            self.facts.sent(from, envelope)?;
+        }
+        let Some(target) = self.facts.position(to) else { return Ok(()) };
+        let Some(boot) = self.nodes[from].as_live().map(|live| live.boot) else { return Ok(()) };
+        let Ok(packed) = encode(frame, FrameLimits::for_entries(ENTRY_BYTES)) else {
+            let what = format!("node {from} makes a frame that is too large to send");
+            return Err(Broken::new("frames fit", what));
+        };
+        let bytes = packed.encoded.to_vec();
+        self.count("frame");
+        self.count_bytes(bytes.len());
+        let fate = self.network.fate(&self.plan, self.now, (from, target), bytes.len());
+        let Fate::Arrives(arrivals) = fate else {
+            self.count("drop");
+            return Ok(());
+        };
+        match arrivals.len() {
+            1 => {}
+            _ => self.count("duplicate"),
+        }
+        let bytes = Rc::new(bytes);
+        let to_life = self.nodes[target].life;
+        for span in arrivals {
+            let bytes = Rc::clone(&bytes);
+            self.after(span, Event::Frame { from, to: target, boot, to_life, bytes });
+        }
+        Ok(())
+    }
+
+    /// A frame arrives, perhaps damaged. A life that began meanwhile hears frames of the former
+    /// one, too: a replay of long ago is none other.
+    pub(super) fn receive(
+        &mut self,
+        from: usize,
+        to: usize,
+        boot: BootCounter,
+        _to_life: u64,
+        bytes: &[u8],
+    ) {
+        if self.network.is_cut(from, to) {
+            self.count("cut off");
+            return;
+        }
+        let damaged = (!self.calm && self.schedule.chance(self.plan.corrupt)).then(|| {
+            let mut damaged = bytes.to_vec();
+            let at = self.schedule.index(damaged.len());
+            damaged[at] ^= 1 << self.schedule.range(0..8);
+            damaged
+        });
+        let limits = FrameLimits::for_entries(ENTRY_BYTES);
+        let ends = Ends { me: self.nodes[to].id, peer: self.nodes[from].id, boot };
+        let taken = damaged.as_deref().unwrap_or(bytes);
+        let frame = match parse(taken, limits.frame_bytes()) {
+            Ok(Parsed::Frame(raw)) => decode(raw, ends, limits).ok(),
+            Ok(Parsed::Partial { .. }) | Err(_) => None,
+        };
+        self.trace.step(self.now, [4, (from * 64 + to) as u64, bytes.len() as u64]);
+        let Some(frame) = frame else {
+            self.count("corrupt");
+            return;
+        };
+        self.trace.note(self.now, || format!("n{}->n{} {frame:?}", from + 1, to + 1));
+        let from = self.nodes[from].id;
+        self.give(to, ReplicaInput::Frame { from, frame });
+    }
+
+    pub(super) fn connected(&mut self, node: usize, life: u64, peer: usize, peer_life: u64) {
+        if self.nodes[node].life != life || self.nodes[peer].life != peer_life {
+            return;
+        }
+        let Some(boot) = self.nodes[peer].as_live().map(|live| live.boot) else { return };
+        let peer = self.nodes[peer].id;
+        self.give(node, ReplicaInput::PeerConnected { peer, boot });
+    }
+
+    pub(super) fn closed(&mut self, node: usize, life: u64, peer: usize) {
+        if self.nodes[node].life == life && !self.network.is_cut(peer, node) {
+            let peer = self.nodes[peer].id;
+            self.give(node, ReplicaInput::PeerClosed(peer));
+        }
+    }
+
+    fn start_log(&mut self, node: usize) {
+        let (life, now) = (self.nodes[node].life, self.now);
+        let stuck = self.nodes[node].stuck_until;
+        let slower = self.nodes[node].disk_slower.max(1);
+        let Some(live) = self.nodes[node].live() else { return };
+        if core::mem::replace(&mut live.log_busy, true) {
+            return;
+        }
+        let mean = self.plan.disk;
+        let span = self.nodes[node].rng.span(mean / 2, mean * 3 / 2) * slower;
+        let at = (now + super::nanos(span)).max(stuck);
+        self.at(at, Event::LogStep { node, life });
+    }
+
+    pub(super) fn step_log(&mut self, node: usize) -> Result<(), Broken> {
+        if self.postpone(node, |node, life| Event::LogStep { node, life }) {
+            return Ok(());
+        }
+        let life = self.nodes[node].life;
+        let Some(live) = self.nodes[node].live() else { return Ok(()) };
+        live.log_busy = false;
+        let progress = match live.log.step() {
+            Ok(progress) => progress,
+            Err(error) => {
+                // The process says so and exits; it never tries again.
+                self.trace.note(self.now, || format!("n{} stops: {error}", node + 1));
+                self.count("log failed");
+                self.crash(node);
+                return Ok(());
+            }
+        };
+        self.trace.step(self.now, [5, node as u64, 0]);
+        match progress {
+            Progress::Idle => {
+                let maintenance = live.log.maintenance();
+                if maintenance.fence || (maintenance.prepare_segment && !maintenance.no_space) {
+                    self.after(IDLE, Event::Fence { node, life });
+                }
+                return Ok(());
+            }
+            Progress::Persisted(token) => {
+                self.facts.persisted(node, token)?;
+                self.count("persisted");
+                self.give(node, ReplicaInput::Persisted(token));
+            }
+            Progress::Fenced => self.count("fence"),
+            _ => {}
+        }
+        self.start_log(node);
+        Ok(())
+    }
+
+    /// Nothing came for a while: time for the fence and the next segment.
+    pub(super) fn fence_log(&mut self, node: usize) -> Result<(), Broken> {
+        let Some(live) = self.nodes[node].live() else { return Ok(()) };
+        if live.log_busy || !live.log.is_idle() {
+            return Ok(());
+        }
+        let maintenance = live.log.maintenance();
+        if maintenance.fence {
+            live.log.fence();
+        }
+        if maintenance.prepare_segment {
+            live.log.prepare_segment();
+        }
+        self.start_log(node);
+        Ok(())
+    }
+
+    fn start_apply(&mut self, node: usize) {
+        let (life, slower) = (self.nodes[node].life, self.nodes[node].slower.max(1));
+        let Some(live) = self.nodes[node].live() else { return };
+        if !core::mem::replace(&mut live.apply_busy, true) {
+            let span = self.schedule.span(Duration::from_micros(5), Duration::from_micros(500));
+            self.after(span * slower, Event::ApplyStep { node, life });
+        }
+    }
+
+    pub(super) fn step_apply(&mut self, node: usize) -> Result<(), Broken> {
+        if self.postpone(node, |node, life| Event::ApplyStep { node, life }) {
+            return Ok(());
+        }
+        let Some(live) = self.nodes[node].live() else { return Ok(()) };
+        live.apply_busy = false;
+        let Some((entries, answers)) = live.applying.pop_front() else { return Ok(()) };
+        let mut replies = Vec::new();
+        let applied = live.applier.apply(&entries, &answers, |origin, reply| {
+            replies.push((origin, reply));
+        });
+        if let Err(error) = applied {
+            return Err(Broken::new("commands decode", format!("node {node}: {error}")));
+        }
+        let prints = live.applier.machine().take_replies();
+        let more = !live.applying.is_empty();
+        for (index, print) in prints {
+            self.facts.replied(node, index, print)?;
+        }
+        for (origin, reply) in replies {
+            match origin {
+                Origin::Local(_) => self.answer_call(origin, &reply.0),
+                Origin::Remote { peer, number } => {
+                    let mut bytes = Vec::new();
+                    reply.encode(&mut bytes).expect("bytes and a number encode");
+                    let outcome = ForwardOutcome::Applied(bytes);
+                    self.give(node, ReplicaInput::Answered { peer, number, outcome });
+                }
+            }
+        }
+        self.give(node, ReplicaInput::Applied(entries.last()));
+        self.answer_reads(node);
+        if more {
+            self.start_apply(node);
+        }
+        Ok(())
+    }
+
+    fn answer_reads(&mut self, node: usize) {
+        let Some(live) = self.nodes[node].live() else { return };
+        let applied = live.applier.applied();
+        let mut ready = Vec::new();
+        live.reads.retain(|(id, index)| {
+            let is_ready = *index <= applied;
+            if is_ready {
+                ready.push(*id);
+            }
+            !is_ready
+        });
+        for id in ready {
+            self.answer_read(node, id);
+        }
+    }
+
+    /// Ends the life of a node; what was not synced is subject to the plan.
+    pub(super) fn crash(&mut self, node: usize) {
+        if matches!(self.nodes[node].state, State::Down) {
+            return;
+        }
+        self.count("crash");
+        self.trace.note(self.now, || format!("n{} dies", node + 1));
+        self.trace.step(self.now, [6, node as u64, 0]);
+        let power = !self.calm && self.plan.has(Fault::Unsynced);
+        let down = self.schedule.heavy_tailed(Duration::from_millis(400));
+        let victim = &mut self.nodes[node];
+        victim.life += 1;
+        victim.state = State::Down;
+        let loss = if power && victim.rng.coin() {
+            quorate_log::fault::Loss::Seeded(victim.rng.next_u64())
+        } else {
+            quorate_log::fault::Loss::Nothing
+        };
+        victim.disk.crash(&loss);
+        let life = victim.life;
+        if !matches!(loss, quorate_log::fault::Loss::Nothing) {
+            self.count("unsynced");
+        }
+        let down = if self.calm { Duration::from_millis(100) } else { down };
+        self.after(down, Event::Start { node, life });
+        self.abandon_clients_of(node);
+        for peer in 0..self.nodes.len() {
+            let life = self.nodes[peer].life;
+            if peer != node {
+                let span = self.schedule.span(Duration::from_micros(50), Duration::from_millis(5));
+                self.after(span, Event::Closed { node: peer, life, peer: node });
+            }
+        }
+    }
+
+    pub(super) fn start(&mut self, node: usize) -> Result<(), Broken> {
+        if !matches!(self.nodes[node].state, State::Down) {
+            return Ok(());
+        }
+        let seed = self.nodes[node].rng.next_u64();
+        let options = OpenOptions { config: log_config(), seed, ..OpenOptions::default() };
+        let opening = Opening::new(self.nodes[node].disk.reboot(), options);
+        let life = self.nodes[node].life;
+        self.nodes[node].state = State::Opening(Box::new(opening));
+        self.after(Duration::ZERO, Event::OpenStep { node, life });
+        Ok(())
+    }
+
+    pub(super) fn step_opening(&mut self, node: usize) -> Result<(), Broken> {
+        if !self.calm && self.schedule.chance(self.plan.crash_in_recovery) {
+            self.count("crash-in-recovery");
+            self.crash(node);
+            return Ok(());
+        }
+        let life = self.nodes[node].life;
+        let State::Opening(opening) = &mut self.nodes[node].state else { return Ok(()) };
+        match opening.step() {
+            Ok(OpenProgress::Working) => {
+                self.after(Duration::from_micros(20), Event::OpenStep { node, life });
+                Ok(())
+            }
+            Ok(OpenProgress::Ready(recovered)) => self.opened(node, *recovered),
+            Err(error) if is_injected(&error.to_string()) => {
+                self.count("recovery failed");
+                self.crash(node);
+                Ok(())
+            }
+            Err(error) => {
+                let what = format!("node {node} cannot open its directory: {error}");
+                Err(Broken::new("recovery succeeds without damage", what))
+            }
+        }
+    }
+
+    fn opened(&mut self, node: usize, mut recovered: Recovered<FaultFs>) -> Result<(), Broken> {
+        self.count("recovery");
+        if recovered.report.torn.is_some() {
+            self.count("torn tail cut");
+        }
+        self.facts.recovered(node, recovered.hard_state, &mut recovered.log)?;
+        let record = recovered.identity.founding.as_deref().map(FoundingRecord::decode);
+        let Some(Ok(record)) = record else {
+            let what = format!("node {node} forgot that it was founded");
+            return Err(Broken::new("no silent loss", what));
+        };
+        self.nodes[node].clock.began = self.now;
+        let seed = self.nodes[node].rng.next_u64();
+        let (boot, last, commit) = (recovered.boot, recovered.log.last(), recovered.commit);
+        let replica = Replica::new(ReplicaStart {
+            id: self.nodes[node].id,
+            boot,
+            config: replica_config(),
+            seed,
+            now: self.nodes[node].clock.local(self.now),
+            hard_state: recovered.hard_state,
+            base: recovered.base,
+            roster: Arc::new(record.roster),
+            log_time_ms: last_log_time(&mut recovered),
+            runs: recovered.runs,
+            memberships: recovered.memberships,
+            commit: recovered.commit,
+        });
+        let replica = replica.map_err(|error| {
+            Broken::new("recovery succeeds without damage", format!("node {node}: {error}"))
+        })?;
+        self.trace.note(self.now, || {
+            format!("n{} starts as {boot} last={} commit={commit}", node + 1, last)
+        });
+        self.nodes[node].state = State::Up(Box::new(Live {
+            boot,
+            replica,
+            log: recovered.log,
+            applier: Applier::new(Observed::new(M::default())),
+            inbox: Vec::new(),
+            waking: false,
+            timer_at: None,
+            log_busy: false,
+            applying: VecDeque::new(),
+            apply_busy: false,
+            reads: Vec::new(),
+            effects: Vec::new(),
+        }));
+        self.greet(node);
+        self.arm_timer(node);
+        self.give(node, ReplicaInput::Timer);
+        Ok(())
+    }
+
+    /// The handshakes of a node that came up.
+    fn greet(&mut self, node: usize) {
+        let life = self.nodes[node].life;
+        for peer in 0..self.nodes.len() {
+            if peer == node || self.nodes[peer].as_live().is_none() {
+                continue;
+            }
+            let peer_life = self.nodes[peer].life;
+            let span = self.schedule.span(Duration::from_millis(1), Duration::from_millis(20));
+            self.after(span, Event::Connected { node, life, peer, peer_life });
+            let (node, life, peer, peer_life) = (peer, peer_life, node, life);
+            self.after(span, Event::Connected { node, life, peer, peer_life });
+        }
+    }
+
+    fn count_bytes(&mut self, bytes: usize) {
+        *self.counts.entry("frame bytes").or_default() += bytes as u64;
+    }
+}
+
+fn replica_config() -> ReplicaConfig {
+    let raft = Config::builder()
+        .election_timeout(Duration::from_millis(1000), Duration::from_millis(2000))
+        .build()
+        .expect("the settings are sound");
+    ReplicaConfig {
+        raft,
+        tail_bytes: 64 << 10,
+        max_command_bytes: 512 << 10,
+        ..ReplicaConfig::default()
+    }
+}
+
+fn last_log_time(recovered: &mut Recovered<FaultFs>) -> u64 {
+    let last = recovered.log.last().index;
+    let slices = recovered.log.read(last, last, usize::MAX).unwrap_or_default();
+    let entry = slices.last().and_then(|slice| slice.entry(last).map(|entry| entry.envelope));
+    entry.map_or(0, |envelope| envelope.log_time_ms)
+}
+
+/// Whether a virtual disk failed on purpose.
+fn is_injected(error: &str) -> bool {
+    error.contains("injected") || error.contains("no storage space")
+}

@@ -1,0 +1,52 @@
+//! What clients ask for, and what they make of the answers.
+
+use core::time::Duration;
+
+use quorate::StateMachine;
+
+use crate::history::{ClientId, OperationId};
+use crate::rng::Rng;
+
+/// One thing that a client asks for.
+#[derive(Debug)]
+pub enum Request<M: StateMachine> {
+    /// Carry out a command.
+    Call(M::Command),
+    /// Answer a query, linearizably.
+    Read(M::Query),
+}
+
+/// How a request ended for its client.
+#[derive(Debug)]
+pub enum End<M: StateMachine> {
+    /// The command was carried out.
+    Replied(M::Reply),
+    /// The query was answered.
+    Answered(M::Answer),
+    /// Certainly without effect.
+    Refused,
+    /// Perhaps with effect, now or later.
+    Unknown,
+}
+
+/// Clients of a state machine.
+pub trait Workload<M: StateMachine>: core::fmt::Debug {
+    /// What this client asks for next, and under which number its end is to be reported, if the
+    /// end matters.
+    fn next(
+        &mut self,
+        client: ClientId,
+        rng: &mut Rng,
+        at: Duration,
+    ) -> (Option<OperationId>, Request<M>);
+
+    /// A request ended.
+    fn ended(&mut self, operation: OperationId, end: End<M>, at: Duration);
+
+    /// Whether everything that the clients saw can be true.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be.
+    fn verdict(&self) -> Result<(), String>;
+}
