@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::command::{Operation, Txn};
 use crate::key_range::KeyRange;
+use crate::query::Range;
 
 fn put(store: &mut Store, key: u16) {
     store.apply(Command::Put(Put::new(&key.to_be_bytes(), b"value")), &mut Vec::new());
@@ -52,6 +53,62 @@ fn a_second_compaction_during_the_first_one_s_sweep_loses_nothing() {
     // Revision 4000 sees three keys, of which 4001 replaced one.
     assert_eq!((store.view.current.len(), store.view.history.len()), (3, 1));
     assert_eq!(store.view.bytes, weigh(&store.view));
+}
+
+#[test]
+fn neither_reads_nor_digests_depend_on_what_was_swept() {
+    let mut store = Store::default();
+    for i in 0..4000_u16 {
+        let key = (i % 7).to_be_bytes();
+        let command = match i % 5 {
+            0 => Command::DeleteRange(DeleteRange::key(&key)),
+            _ => Command::Put(Put::new(&key, &i.to_be_bytes())),
+        };
+        store.apply(command, &mut Vec::new());
+    }
+    let last = store.view.revision.get();
+    let before = store.view();
+    store.apply(Command::Compact(Revision(last - 40)), &mut Vec::new());
+    let unswept = store.view();
+    sweep_all(&mut store);
+    let swept = store.view();
+    assert!(unswept.history.len() > 10 * swept.history.len(), "there was much to sweep");
+
+    let all = Range::new(KeyRange::prefix(b""));
+    for revision in (last - 40..=last).map(Revision) {
+        let digest = unswept.digest(revision).unwrap();
+        assert_eq!(swept.digest(revision), Ok(digest), "at {revision}");
+        let at = all.clone().at(revision);
+        let read = before.range(&at);
+        assert_eq!((unswept.range(&at), swept.range(&at)), (read.clone(), read), "at {revision}");
+        assert!(digest.hash != before.digest(revision).unwrap().hash, "it was compacted");
+    }
+}
+
+#[test]
+fn digests_tell_stores_apart() {
+    let digest = |commands: &[Command]| {
+        let mut store = Store::default();
+        for command in commands {
+            store.apply(command.clone(), &mut Vec::new());
+        }
+        store.view().digest(Revision::ZERO).unwrap().hash
+    };
+    let put = |key: &[u8], value: &[u8]| Command::Put(Put::new(key, value));
+    let stores = [
+        vec![],
+        vec![put(b"a", b"1")],
+        vec![put(b"a", b"2")],
+        vec![put(b"b", b"1")],
+        vec![put(b"a1", b"")],
+        vec![put(b"a", b"1"), put(b"a", b"1")],
+        vec![put(b"a", b"1"), Command::DeleteRange(DeleteRange::key(b"a"))],
+        vec![put(b"a", b"1"), Command::Compact(Revision(2))],
+    ];
+    let mut hashes: Vec<_> = stores.iter().map(|commands| digest(commands)).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), stores.len());
 }
 
 #[test]

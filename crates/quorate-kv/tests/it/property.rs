@@ -95,27 +95,4 @@ proptest! {
             }
         }
     }
-
-    #[test]
-    fn replicas_that_differ_in_what_they_swept_have_equal_digests(
-        commands in prop::collection::vec(command(), 1..60),
-        refused in 0..80_usize,
-    ) {
-        let mut one = Store::default();
-        let mut other = Store::default();
-        for command in commands {
-            one.apply(command.clone(), &mut Vec::new());
-            other.apply(command, &mut Vec::new());
-        }
-        // A refused command changes nothing, but it sweeps.
-        for _ in 0..refused {
-            let refused = Command::Put(quorate_kv::Put::new(b"", b""));
-            prop_assert!(other.apply(refused, &mut Vec::new()).result.is_err());
-        }
-        let (one, other) = (one.view(), other.view());
-        let first = one.compact_revision().map_or(1, Revision::get);
-        for through in first..=one.revision().get() {
-            prop_assert_eq!(one.digest(Revision(through)), other.digest(Revision(through)));
-        }
-    }
 }

@@ -486,6 +486,27 @@ fn a_branch_that_writes_a_key_twice_is_refused() {
         ("a put before a range", vec![put("a"), delete("b", "\0")], false),
         ("a put and an inverted range", vec![put("k"), delete("z", "a")], false),
         ("two deletions", vec![delete("k", ""), delete("a", "z"), delete("b", "c")], false),
+        (
+            "a put behind a range within another",
+            vec![delete("a", "z"), delete("c", "e"), put("k")],
+            true,
+        ),
+        (
+            "a put behind a range that begins before another",
+            vec![delete("c", "z"), delete("a", "e"), put("k")],
+            true,
+        ),
+        ("a put between two ranges", vec![delete("a", "c"), delete("m", "z"), put("k")], false),
+        (
+            "a put before its nested deletion",
+            vec![put("k"), nested(vec![delete("k", "")], vec![])],
+            true,
+        ),
+        (
+            "a put before a nested deletion around it",
+            vec![put("k"), nested(vec![], vec![delete("a", "\0")])],
+            true,
+        ),
         ("a put after a nested put", vec![nested(vec![put("k")], vec![]), put("k")], true),
         ("a put before a nested put", vec![put("k"), nested(vec![], vec![put("k")])], true),
         (

@@ -125,7 +125,8 @@ fn open<M: StateMachine, F: Fs>(
     let transport = connect(&runtime, listening, &settings, draws.jitter, (me, cluster))?;
     transport.set_answer(founding.answer());
     let waiting_for = founding.waiting(now).map(|waiting| waiting.to_string());
-    let status = status(id, &settings, waiting_for);
+    let mut status = status_of(id, &settings.name, &settings.address);
+    status.waiting_for = waiting_for;
     let shared = Arc::new(Shared::new(status, settings.call_timeout, settings.queue_bytes));
     let role = ReplicaRole {
         shared: Arc::clone(&shared),
@@ -211,11 +212,12 @@ fn last_log_time<F: Fs>(recovered: &mut Recovered<F>, directory: &Path) -> Resul
     Ok(entry.map_or(0, |entry| entry.envelope.log_time_ms))
 }
 
-fn status(node: NodeId, settings: &Settings, waiting_for: Option<String>) -> Status {
+/// The status of a node that has done nothing yet.
+pub(super) fn status_of(node: NodeId, name: &str, address: &str) -> Status {
     Status {
         node,
-        name: settings.name.clone(),
-        peer_address: settings.address.clone(),
+        name: name.to_owned(),
+        peer_address: address.to_owned(),
         cluster: None,
         members: None,
         role: RoleName::Follower,
@@ -229,7 +231,7 @@ fn status(node: NodeId, settings: &Settings, waiting_for: Option<String>) -> Sta
         last: Index::ZERO,
         peers: Vec::new(),
         connected: Vec::new(),
-        waiting_for,
+        waiting_for: None,
         stopped: None,
         counters: ReplicaCounters::default(),
     }

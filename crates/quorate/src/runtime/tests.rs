@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorate_core::{ClusterId, EntryKind, Index, NodeId, Term};
 use quorate_log::fault::{Fault, FaultFs};
+use quorate_log::{BlockBuilder, Entries, Envelope};
 use tokio::time::timeout;
 
 use super::mailbox::{Closed, Mailbox};
-use super::start::start_on;
+use super::shared::{ApplyJob, Shared};
+use super::start::{start_on, status_of};
+use super::{apply_role, port};
 use crate::transport::Listening;
 use crate::{
     Applying, CallError, Client, Consistency, Node, Refusal, StateMachine, StopReason,
@@ -168,6 +172,65 @@ impl StateMachine for Slow {
     fn query(&self, (): ()) -> u64 {
         self.0
     }
+}
+
+fn commands(count: u64) -> Entries {
+    let mut builder = BlockBuilder::new();
+    for index in 1..=count {
+        let envelope = Envelope::of(EntryKind::Command, 0);
+        builder.push(Index(index), Term(1), &envelope, &[1, 0]);
+    }
+    Entries::all(builder.finish())
+}
+
+fn shared() -> Arc<Shared<Count>> {
+    let status = status_of(NodeId::new(1).expect("not zero"), "n1", "127.0.0.1:1");
+    Arc::new(Shared::new(status, PATIENCE, 1000))
+}
+
+#[tokio::test]
+async fn a_local_query_waits_for_what_was_known_committed_at_the_start() {
+    let shared = shared();
+    shared.facts.set_cluster(ClusterId(1));
+    let port = shared.register();
+    tokio::spawn(port::run(Arc::clone(&port), Arc::clone(&shared)));
+    let asked = tokio::spawn({
+        let (port, shared) = (Arc::clone(&port), Arc::clone(&shared));
+        async move { port.read(&shared, (), false).await }
+    });
+    // The query comes first, the entries after it in the same batch.
+    timeout(PATIENCE, shared.apply.ready()).await.unwrap();
+    let answers = Vec::new();
+    assert!(shared.apply.push(ApplyJob::Entries { entries: commands(2), answers }).is_ok());
+    let apply = std::thread::spawn({
+        let shared = Arc::clone(&shared);
+        move || apply_role::run(Count::default(), &shared, (1000, Index(2)))
+    });
+    assert_eq!(timeout(PATIENCE, asked).await.unwrap().unwrap(), Ok(2));
+    assert!(shared.apply.push(ApplyJob::Stop).is_ok());
+    apply.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_replica_that_sleeps_hears_of_executed_entries_without_another_event() {
+    let shared = shared();
+    let woken = tokio::spawn({
+        let shared = Arc::clone(&shared);
+        async move { shared.inbox.ready().await }
+    });
+    // It sleeps before anything happens.
+    for _ in 0..4 {
+        tokio::task::yield_now().await;
+    }
+    let apply = std::thread::spawn({
+        let shared = Arc::clone(&shared);
+        move || apply_role::run(Count::default(), &shared, (1000, Index::ZERO))
+    });
+    let answers = Vec::new();
+    assert!(shared.apply.push(ApplyJob::Entries { entries: commands(2), answers }).is_ok());
+    timeout(PATIENCE, woken).await.expect("it is woken").unwrap();
+    assert!(shared.apply.push(ApplyJob::Stop).is_ok());
+    apply.join().unwrap();
 }
 
 #[tokio::test]

@@ -122,24 +122,24 @@ fn what_does_not_fit_the_queue_is_refused_and_counted() {
 fn a_shell_that_takes_nothing_stops_the_reading_and_loses_nothing() {
     run(async {
         let small = TransportConfig { event_queue_bytes: 200_000, ..config() };
-        let one = Peer::start_at(
-            "127.0.0.1:0",
-            caller(1, 1),
-            CLUSTER,
-            TransportConfig { send_queue_bytes: 2_000_000, ..config() },
-        );
+        let tight = TransportConfig { send_queue_bytes: 2_000_000, ..config() };
+        let mut one = Peer::start_at("127.0.0.1:0", caller(1, 1), CLUSTER, tight);
         let mut two = Peer::start_at("127.0.0.1:0", caller(2, 1), CLUSTER, small);
         one.knows(&[&two]);
+        one.connected(2, Side::Outgoing).await;
         two.connected(1, Side::Incoming).await;
+        let frame = append(one.me, id(2), &[90_000]);
         let mut sent = 0;
-        let full = async {
-            while one.transport.send(id(2), append(one.me, id(2), &[90_000])).is_ok() {
-                sent += 1;
-                assert!(sent < 10_000, "nothing bounds what is on its way");
-                tokio::time::sleep(Duration::from_micros(100)).await;
+        let error = loop {
+            match one.transport.send(id(2), frame.clone()) {
+                Ok(()) => sent += 1,
+                Err(error) => break error,
             }
+            assert!(sent < 2_000, "nothing bounds what is on its way");
+            // An idle moment, in which writer and reader do all that they can.
+            tokio::time::sleep(Duration::from_millis(1)).await;
         };
-        timeout(AT_MOST, full).await.expect("the way fills up");
+        assert_eq!(error, SendError::Full(id(2)));
         let read = two.transport.counts().bytes_received;
         assert!(read < 1_500_000, "{read} bytes were read ahead");
         assert_eq!(two.frames(sent).await.len(), sent, "what was taken arrives");
@@ -169,10 +169,11 @@ fn a_second_connection_of_the_same_process_takes_the_place_of_the_first() {
         let (second, answer) = by_hand(&one, hello(caller(2, 1), &one)).await;
         assert!(answer.is_ok());
         ends(&mut first).await;
-        drop(second);
         one.connected(2, Side::Incoming).await;
-        one.closed(2, Side::Incoming).await;
+        one.take();
         assert!(one.events.is_empty(), "the first one ended without a word: {:?}", one.events);
+        drop(second);
+        one.closed(2, Side::Incoming).await;
     });
 }
 
