@@ -497,6 +497,13 @@ fn a_branch_that_writes_a_key_twice_is_refused() {
             true,
         ),
         ("a put between two ranges", vec![delete("a", "c"), delete("m", "z"), put("k")], false),
+    ];
+    check_overlaps(table.to_vec());
+}
+
+#[test]
+fn nested_branches_that_write_a_key_twice_are_refused() {
+    let table = [
         (
             "a put before its nested deletion",
             vec![put("k"), nested(vec![delete("k", "")], vec![])],
@@ -540,6 +547,11 @@ fn a_branch_that_writes_a_key_twice_is_refused() {
             false,
         ),
     ];
+    check_overlaps(table.to_vec());
+}
+
+/// Each case: its name, the operations of a branch, whether they are refused.
+fn check_overlaps(table: Vec<(&str, Vec<Operation>, bool)>) {
     for (name, operations, is_refused) in table {
         let txn = does(operations.clone());
         let expected = if is_refused { Err(KvError::DuplicateKey) } else { Ok(()) };
