@@ -29,7 +29,7 @@ use crate::error::{IoFailure, LogError, ReadError};
 use crate::fs::Fs;
 use crate::hard_state::{Copy, HardStateRecord};
 use crate::reader::LogReader;
-use crate::segment::{SegmentHeader, is_sector};
+use crate::segment::{MAX_SEGMENT_BYTES, SegmentHeader, is_sector};
 use crate::spare::Spare;
 use crate::table::Table;
 
@@ -63,6 +63,7 @@ impl LogConfig {
         let sector = u64::from(self.sector_bytes);
         assert!(self.segment_bytes >= 16 * sector, "a segment has at least 16 sectors");
         assert!(self.segment_bytes.is_multiple_of(sector), "a segment is a number of sectors");
+        assert!(self.segment_bytes <= MAX_SEGMENT_BYTES, "a segment has at most 4 GiB");
     }
 }
 

@@ -10,6 +10,9 @@ use crate::directory::Named;
 use crate::error::DamageKind;
 use crate::wire::{put, put_u32, put_u64, take, take_u32, take_u64, take_u128};
 
+/// Largest segment that is believed: what a header claims is reserved before the file is read.
+pub(crate) const MAX_SEGMENT_BYTES: u64 = 4 << 30;
+
 /// Version of every file of the directory.
 pub(crate) const FORMAT: u32 = 1;
 
@@ -107,7 +110,8 @@ impl SegmentHeader {
         let sized = is_sector(header.sector_bytes)
             && header.capacity.is_multiple_of(sector)
             && header.previous_end.is_multiple_of(sector)
-            && header.capacity > sector;
+            && header.capacity > sector
+            && header.capacity <= MAX_SEGMENT_BYTES;
         if sized { Ok(header) } else { Err(Bad(DamageKind::Length)) }
     }
 

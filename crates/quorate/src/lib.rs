@@ -97,3 +97,9 @@ pub use roster::{Member, Roster};
 pub use status::Status;
 #[cfg(feature = "tcp")]
 pub use transport::Listening;
+
+/// The project's front page, whose program is compiled as a test.
+#[cfg(all(doctest, feature = "tcp"))]
+#[doc = include_str!("../../../README.md")]
+#[derive(Debug)]
+pub struct FrontPage;

@@ -42,6 +42,13 @@ fn a_wiped_directory_is_a_stranger_and_two_of_them_make_no_cluster() {
     assert!(kept.kvs.iter().any(|pair| pair.key.as_ref() == b"while one is wiped"));
     let status = cluster.status(0).expect("the node that has its data says how it is");
     assert_eq!(status.leader, 0, "nobody leads without a majority");
+
+    cluster.kill(0);
+    let watched = Instant::now();
+    while watched.elapsed() < WATCHED {
+        answers_nobody(&cluster, 1);
+        answers_nobody(&cluster, 2);
+    }
 }
 
 fn wipe(cluster: &mut Cluster, at: usize) {
