@@ -69,8 +69,6 @@ pub enum Fault {
     SlowDisk,
     /// A disk does nothing for a while.
     StuckDisk,
-    /// All clients call at once, again and again.
-    RetryStorm,
     /// Commands of very different sizes, up to the limit.
     Sizes,
     /// Clients give up before they hear how a call ended.
@@ -79,7 +77,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 31] = [
         Self::Drop,
         Self::Duplicate,
         Self::Reorder,
@@ -109,7 +107,6 @@ impl Fault {
         Self::DiskFull,
         Self::SlowDisk,
         Self::StuckDisk,
-        Self::RetryStorm,
         Self::Sizes,
         Self::ImpatientClients,
     ];
@@ -147,7 +144,6 @@ impl Fault {
             Self::DiskFull => "disk-full",
             Self::SlowDisk => "slow-disk",
             Self::StuckDisk => "stuck-disk",
-            Self::RetryStorm => "retry-storm",
             Self::Sizes => "sizes",
             Self::ImpatientClients => "impatient-clients",
         }
