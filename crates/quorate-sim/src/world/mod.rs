@@ -9,6 +9,7 @@
 
 mod clients;
 mod disaster;
+mod life;
 mod network;
 mod node;
 pub(crate) mod observed;

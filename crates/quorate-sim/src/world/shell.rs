@@ -1,30 +1,22 @@
 //! The shell around each node: what threads and sockets do in production, one step at a time.
 
 use core::time::Duration;
-use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use quorate::StateMachine;
-use quorate::applier::Applier;
 use quorate::codec::Codec;
 use quorate::replica::{
-    ForwardOutcome, Frame, Origin, ReadFault, Replica, ReplicaConfig, ReplicaEffect, ReplicaHalt,
-    ReplicaInput, ReplicaStart,
+    ForwardOutcome, Frame, Origin, ReadFault, ReplicaEffect, ReplicaHalt, ReplicaInput,
 };
-use quorate::roster::FoundingRecord;
 use quorate::transport::codec::{Ends, FrameLimits, decode, encode};
 use quorate::transport::frame::{Parsed, parse};
-use quorate_core::{BootCounter, Config, Index, RoleName};
-use quorate_log::fault::FaultFs;
-use quorate_log::{OpenOptions, OpenProgress, Opening, Progress, Recovered};
+use quorate_core::{BootCounter, Index, RoleName};
+use quorate_log::Progress;
 
 use super::network::Fate;
-use super::node::{Live, State};
-use super::observed::Observed;
 use super::plan::Fault;
 use super::workload::Workload;
-use super::{Event, World, log_config};
+use super::{Event, World};
 use crate::invariants::{Broken, check_leader};
 
 /// Bytes of the largest entry in a virtual world.
@@ -190,7 +182,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         true
     }
 
-    fn arm_timer(&mut self, node: usize) {
+    pub(super) fn arm_timer(&mut self, node: usize) {
         let late = !self.calm && self.plan.has(Fault::LateTimer);
         let late = if late && self.schedule.chance(50_000) {
             self.count("late-timer");
@@ -424,175 +416,12 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
     }
 
-    /// Ends the life of a node; what was not synced is subject to the plan.
-    pub(super) fn crash(&mut self, node: usize) {
-        if matches!(self.nodes[node].state, State::Down) {
-            return;
-        }
-        self.count("crash");
-        self.trace.note(self.now, || format!("n{} dies", node + 1));
-        self.trace.step(self.now, [6, node as u64, 0]);
-        let power = !self.calm && self.plan.has(Fault::Unsynced);
-        let down = self.schedule.heavy_tailed(Duration::from_millis(400));
-        let victim = &mut self.nodes[node];
-        victim.life += 1;
-        victim.state = State::Down;
-        let loss = if power && victim.rng.coin() {
-            quorate_log::fault::Loss::Seeded(victim.rng.next_u64())
-        } else {
-            quorate_log::fault::Loss::Nothing
-        };
-        victim.disk.crash(&loss);
-        let life = victim.life;
-        if !matches!(loss, quorate_log::fault::Loss::Nothing) {
-            self.count("unsynced");
-        }
-        let down = if self.calm { Duration::from_millis(100) } else { down };
-        self.after(down, Event::Start { node, life });
-        self.abandon_clients_of(node);
-        for peer in 0..self.nodes.len() {
-            let life = self.nodes[peer].life;
-            if peer != node {
-                let span = self.schedule.span(Duration::from_micros(50), Duration::from_millis(5));
-                self.after(span, Event::Closed { node: peer, life, peer: node });
-            }
-        }
-    }
-
-    pub(super) fn start(&mut self, node: usize) -> Result<(), Broken> {
-        if !matches!(self.nodes[node].state, State::Down) {
-            return Ok(());
-        }
-        let seed = self.nodes[node].rng.next_u64();
-        let options = OpenOptions { config: log_config(), seed, ..OpenOptions::default() };
-        let opening = Opening::new(self.nodes[node].disk.reboot(), options);
-        let life = self.nodes[node].life;
-        self.nodes[node].state = State::Opening(Box::new(opening));
-        self.after(Duration::ZERO, Event::OpenStep { node, life });
-        Ok(())
-    }
-
-    pub(super) fn step_opening(&mut self, node: usize) -> Result<(), Broken> {
-        if !self.calm && self.schedule.chance(self.plan.crash_in_recovery) {
-            self.count("crash-in-recovery");
-            self.crash(node);
-            return Ok(());
-        }
-        let life = self.nodes[node].life;
-        let State::Opening(opening) = &mut self.nodes[node].state else { return Ok(()) };
-        match opening.step() {
-            Ok(OpenProgress::Working) => {
-                self.after(Duration::from_micros(20), Event::OpenStep { node, life });
-                Ok(())
-            }
-            Ok(OpenProgress::Ready(recovered)) => self.opened(node, *recovered),
-            Err(error) if is_injected(&error.to_string()) => {
-                self.count("recovery failed");
-                self.crash(node);
-                Ok(())
-            }
-            Err(error) => {
-                let what = format!("node {node} cannot open its directory: {error}");
-                Err(Broken::new("recovery succeeds without damage", what))
-            }
-        }
-    }
-
-    fn opened(&mut self, node: usize, mut recovered: Recovered<FaultFs>) -> Result<(), Broken> {
-        self.count("recovery");
-        if recovered.report.torn.is_some() {
-            self.count("torn tail cut");
-        }
-        self.facts.recovered(node, recovered.hard_state, &mut recovered.log)?;
-        let record = recovered.identity.founding.as_deref().map(FoundingRecord::decode);
-        let Some(Ok(record)) = record else {
-            let what = format!("node {node} forgot that it was founded");
-            return Err(Broken::new("no silent loss", what));
-        };
-        self.nodes[node].clock.began = self.now;
-        let seed = self.nodes[node].rng.next_u64();
-        let (boot, last, commit) = (recovered.boot, recovered.log.last(), recovered.commit);
-        let replica = Replica::new(ReplicaStart {
-            id: self.nodes[node].id,
-            boot,
-            config: replica_config(),
-            seed,
-            now: self.nodes[node].clock.local(self.now),
-            hard_state: recovered.hard_state,
-            base: recovered.base,
-            roster: Arc::new(record.roster),
-            log_time_ms: last_log_time(&mut recovered),
-            runs: recovered.runs,
-            memberships: recovered.memberships,
-            commit: recovered.commit,
-        });
-        let replica = replica.map_err(|error| {
-            Broken::new("recovery succeeds without damage", format!("node {node}: {error}"))
-        })?;
-        self.trace.note(self.now, || {
-            format!("n{} starts as {boot} last={} commit={commit}", node + 1, last)
-        });
-        self.nodes[node].state = State::Up(Box::new(Live {
-            boot,
-            replica,
-            log: recovered.log,
-            applier: Applier::new(Observed::new(M::default())),
-            inbox: Vec::new(),
-            waking: false,
-            timer_at: None,
-            log_busy: false,
-            applying: VecDeque::new(),
-            apply_busy: false,
-            reads: Vec::new(),
-            effects: Vec::new(),
-        }));
-        self.greet(node);
-        self.arm_timer(node);
-        self.give(node, ReplicaInput::Timer);
-        Ok(())
-    }
-
-    /// The handshakes of a node that came up.
-    fn greet(&mut self, node: usize) {
-        let life = self.nodes[node].life;
-        for peer in 0..self.nodes.len() {
-            if peer == node || self.nodes[peer].as_live().is_none() {
-                continue;
-            }
-            let peer_life = self.nodes[peer].life;
-            let span = self.schedule.span(Duration::from_millis(1), Duration::from_millis(20));
-            self.after(span, Event::Connected { node, life, peer, peer_life });
-            let (node, life, peer, peer_life) = (peer, peer_life, node, life);
-            self.after(span, Event::Connected { node, life, peer, peer_life });
-        }
-    }
-
     fn count_bytes(&mut self, bytes: usize) {
         *self.counts.entry("frame bytes").or_default() += bytes as u64;
     }
 }
 
-fn replica_config() -> ReplicaConfig {
-    let raft = Config::builder()
-        .election_timeout(Duration::from_millis(1000), Duration::from_millis(2000))
-        .build()
-        .expect("the settings are sound");
-    ReplicaConfig {
-        raft,
-        tail_bytes: 64 << 10,
-        max_command_bytes: 512 << 10,
-        ..ReplicaConfig::default()
-    }
-}
-
-fn last_log_time(recovered: &mut Recovered<FaultFs>) -> u64 {
-    let last = recovered.log.last().index;
-    let slices = recovered.log.read(last, last, usize::MAX).unwrap_or_default();
-    let entry = slices.last().and_then(|slice| slice.entry(last).map(|entry| entry.envelope));
-    entry.map_or(0, |envelope| envelope.log_time_ms)
-}
-
 /// Whether a virtual disk failed on purpose.
-fn is_injected(error: &str) -> bool {
+pub(super) fn is_injected(error: &str) -> bool {
     error.contains("injected") || error.contains("no storage space")
 }
