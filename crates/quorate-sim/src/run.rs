@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::invariants::Broken;
 use crate::store::{Store, StoreWorkload};
-use crate::world::{Fault, Faults, Plan, Setup, World};
+use crate::world::{Fault, Faults, Plan, Setup, Traced, World};
 
 /// Time that a mended cluster has to elect, serve and converge.
 const RECOVERY: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ pub struct Outcome {
     /// What broke, if anything did.
     pub broken: Option<Broken>,
     /// The last events before it broke, or all where they were asked for.
-    pub lines: Vec<String>,
+    pub events: Vec<Traced>,
 }
 
 impl Outcome {
@@ -74,14 +74,14 @@ impl fmt::Display for Outcome {
                 writeln!(f, "seed {seed}: after {seconds} s: {broken}")?;
                 writeln!(f, "drawn: {:?}", self.plan)?;
                 writeln!(f, "the last events:")?;
-                self.lines.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+                self.events.iter().try_for_each(|event| writeln!(f, "  {event}"))?;
                 write!(f, "again: quorate sim --seed {seed}")
             }
         }
     }
 }
 
-/// Which lines of the trace to keep.
+/// Which events of the trace to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lines {
     /// None: the fastest.
@@ -117,6 +117,9 @@ pub fn run_plan(seed: u64, options: &Options, plan: Plan, lines: Lines) -> Outco
         Lines::All => world.trace_mut().keep_all(),
     }
     let broken = both_phases(&mut world, options).err();
+    if let Some(broken) = &broken {
+        world.note_broken(broken);
+    }
     Outcome {
         seed,
         plan,
@@ -124,7 +127,7 @@ pub fn run_plan(seed: u64, options: &Options, plan: Plan, lines: Lines) -> Outco
         hash: world.trace().hash(),
         counts: world.counts().clone(),
         broken,
-        lines: world.trace().lines().map(str::to_owned).collect(),
+        events: world.trace_mut().take_events(),
     }
 }
 

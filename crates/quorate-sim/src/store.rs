@@ -147,6 +147,32 @@ impl Workload<Store> for StoreWorkload {
         }
     }
 
+    fn describe(&self, request: &Request<Store>) -> String {
+        match request {
+            Request::Read(key) => format!("get {key}"),
+            Request::Call(Change::Put(key, value)) => format!("put {key} {value}"),
+            Request::Call(Change::Append(key, value)) => format!("append {key} {value}"),
+            Request::Call(Change::Delete(key)) => format!("delete {key}"),
+            Request::Call(Change::CompareAndSet(key, None, value)) => {
+                format!("create {key} {value}")
+            }
+            Request::Call(Change::CompareAndSet(key, Some(expected), value)) => {
+                format!("replace {key} {expected} by {value}")
+            }
+            Request::Call(Change::Pad(bytes)) => format!("pad of {} bytes", bytes.len()),
+        }
+    }
+
+    fn describe_end(&self, end: &End<Store>) -> String {
+        match end {
+            End::Replied(Changed::Done) | End::Refused | End::Unknown => String::new(),
+            End::Replied(Changed::Deleted(found)) => format!("deleted: {found}"),
+            End::Replied(Changed::Swapped(done)) => format!("swapped: {done}"),
+            End::Answered(Some(text)) => text.clone(),
+            End::Answered(None) => "nothing there".to_owned(),
+        }
+    }
+
     fn verdict(&self) -> Result<(), String> {
         match Checker::new(KeyValue).check(&self.history) {
             Verdict::Linearizable(_) => Ok(()),

@@ -9,6 +9,7 @@ use quorate::{Codec, replica::Origin};
 use quorate_core::ReadId;
 
 use super::plan::Fault;
+use super::trace::{RequestEnd, TraceEvent, name};
 use super::workload::{End, Request, Workload};
 use super::{Event, World};
 use crate::history::{ClientId, OperationId};
@@ -82,6 +83,13 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.clients.senders.insert(number, client);
         let limit = if impatient { patience } else { Duration::from_secs(20) };
         self.after(limit, Event::GiveUp { client, request: number });
+        let workload = &self.workload;
+        self.trace.note(self.now, || TraceEvent::Asks {
+            client,
+            request: number,
+            node: name(node),
+            what: workload.describe(&request),
+        });
         let input = match request {
             Request::Call(command) => {
                 let mut bytes = Vec::new();
@@ -166,14 +174,26 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.clients.queries.remove(&request);
         let Some(client) = self.clients.senders.remove(&request) else { return };
         let Some(waiting) = self.clients.waiting.remove(&client) else { return };
-        match &end {
+        let outcome = match &end {
             End::Replied(_) | End::Answered(_) => {
                 self.clients.acknowledged += 1;
                 self.count("acknowledged");
+                RequestEnd::Answered
             }
-            End::Refused => self.count("refused"),
-            End::Unknown => self.count("unknown"),
-        }
+            End::Refused => {
+                self.count("refused");
+                RequestEnd::Refused
+            }
+            End::Unknown => {
+                self.count("unknown");
+                RequestEnd::Unknown
+            }
+        };
+        let workload = &self.workload;
+        self.trace.note(self.now, || {
+            let what = workload.describe_end(&end);
+            TraceEvent::Ends { client, request, outcome, what }
+        });
         self.trace.step(self.now, [2, u64::from(client), request]);
         if let Some(operation) = waiting.operation {
             let at = self.now();

@@ -6,6 +6,7 @@ use quorate::StateMachine;
 
 use super::network::Shape;
 use super::plan::Fault;
+use super::trace::LinkState;
 use super::workload::Workload;
 use super::{Event, World};
 use crate::rng::Rng;
@@ -67,29 +68,38 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let next = self.schedule.span(every / 2, every * 3 / 2);
         self.after(next, Event::Disaster(fault));
         self.count(fault.name());
-        self.trace.note(self.now, || format!("{fault} strikes"));
         self.trace.step(self.now, [7, fault as u64, 0]);
         let node = self.schedule.index(self.nodes.len());
         let other = (node + 1 + self.schedule.index(self.nodes.len())) % self.nodes.len();
         let span = self.schedule.span(Duration::from_millis(100), Duration::from_secs(5));
+        let until = self.now + super::nanos(span);
+        self.note_disaster(fault, node, until);
         match fault {
             Fault::Crash => self.crash(node),
             Fault::CrashAll => (0..self.nodes.len()).for_each(|node| self.crash(node)),
             Fault::Pause => self.pause(node, span),
             Fault::SlowNode => self.nodes[node].slower = 100,
-            Fault::StuckDisk => self.nodes[node].stuck_until = self.now + super::nanos(span),
+            Fault::StuckDisk => self.nodes[node].stuck_until = until,
             Fault::WriteError => self.fail_next(node, quorate_log::fault::Fault::Fails),
             Fault::SyncError => self.fail_next(node, quorate_log::fault::Fault::SyncLosesData),
             Fault::DiskFull => self.fail_next(node, quorate_log::fault::Fault::NoSpace),
-            Fault::SlowLink => self.network.slow(node, other, 50),
-            Fault::Bandwidth => self.network.limit(node, other, 20_000),
+            Fault::SlowLink => {
+                self.network.slow(node, other, 50);
+                self.note_link(node, other, LinkState::Slow, None);
+            }
+            Fault::Bandwidth => {
+                self.network.limit(node, other, 20_000);
+                self.note_link(node, other, LinkState::Narrow, None);
+            }
             Fault::Clog => {
-                let until = self.now + super::nanos(span);
                 self.network.clog(node, other, until);
+                self.note_link(node, other, LinkState::Clogged, Some(until));
             }
             Fault::Flap => {
                 let cut = self.schedule.coin();
                 self.network.cut(node, other, cut);
+                let state = if cut { LinkState::Cut } else { LinkState::Stands };
+                self.note_link(node, other, state, None);
             }
             _ => {
                 let shape = self.draw_shape(fault);
@@ -100,8 +110,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     /// Cuts and mends links so that the network has this shape.
     pub fn reshape(&mut self, shape: &Shape) {
-        self.trace.note(self.now, || format!("the network is {shape:?}"));
         self.network.take_shape(shape);
+        self.note_network(shape);
     }
 
     /// Stops a node for a while.

@@ -16,6 +16,7 @@ use super::node::{Live, State};
 use super::observed::Observed;
 use super::plan::Fault;
 use super::shell::is_injected;
+use super::trace::{TraceEvent, name};
 use super::workload::Workload;
 use super::{Event, World, log_config};
 use crate::invariants::Broken;
@@ -27,7 +28,6 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             return;
         }
         self.count("crash");
-        self.trace.note(self.now, || format!("n{} dies", node + 1));
         self.trace.step(self.now, [6, node as u64, 0]);
         let power = !self.calm && self.plan.has(Fault::Unsynced);
         let down = self.schedule.heavy_tailed(Duration::from_millis(400));
@@ -41,9 +41,11 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         };
         victim.disk.crash(&loss);
         let life = victim.life;
-        if !matches!(loss, quorate_log::fault::Loss::Nothing) {
+        let unsynced = !matches!(loss, quorate_log::fault::Loss::Nothing);
+        if unsynced {
             self.count("unsynced");
         }
+        self.trace.note(self.now, || TraceEvent::Dies { node: name(node), unsynced });
         let down = if self.calm { Duration::from_millis(100) } else { down };
         self.after(down, Event::Start { node, life });
         self.abandon_clients_of(node);
@@ -66,12 +68,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let life = self.nodes[node].life;
         self.nodes[node].state = State::Opening(Box::new(opening));
         self.after(Duration::ZERO, Event::OpenStep { node, life });
+        self.trace.note(self.now, || TraceEvent::Opens { node: name(node) });
         Ok(())
     }
 
     pub(super) fn step_opening(&mut self, node: usize) -> Result<(), Broken> {
         if !self.calm && self.schedule.chance(self.plan.crash_in_recovery) {
             self.count("crash-in-recovery");
+            self.note_strike(Fault::CrashInRecovery, Some(node), None);
             self.crash(node);
             return Ok(());
         }
@@ -108,7 +112,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         };
         self.nodes[node].clock.began = self.now;
         let seed = self.nodes[node].rng.next_u64();
-        let (boot, last, commit) = (recovered.boot, recovered.log.last(), recovered.commit);
+        let boot = recovered.boot;
+        self.note_start(node, &recovered);
         let replica = Replica::new(ReplicaStart {
             id: self.nodes[node].id,
             boot,
@@ -126,9 +131,6 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let replica = replica.map_err(|error| {
             Broken::new("recovery succeeds without damage", format!("node {node}: {error}"))
         })?;
-        self.trace.note(self.now, || {
-            format!("n{} starts as {boot} last={} commit={commit}", node + 1, last)
-        });
         self.nodes[node].state = State::Up(Box::new(Live {
             boot,
             replica,

@@ -12,10 +12,12 @@ mod disaster;
 mod life;
 mod network;
 mod node;
+mod noting;
 pub(crate) mod observed;
 pub mod plan;
 mod shell;
-mod trace;
+pub mod trace;
+mod words;
 pub mod workload;
 
 use core::time::Duration;
@@ -31,7 +33,7 @@ use quorate_log::{LogConfig, OpenOptions, Progress, open_blocking};
 
 pub use self::network::Shape;
 pub use self::plan::{Fault, Faults, Plan};
-pub use self::trace::Trace;
+pub use self::trace::{Trace, TraceEvent, Traced};
 
 use self::clients::Clients;
 use self::network::Network;
@@ -68,7 +70,7 @@ enum Event {
     OpenStep { node: usize, life: u64 },
     Fence { node: usize, life: u64 },
     Start { node: usize, life: u64 },
-    Frame { from: usize, to: usize, boot: BootCounter, to_life: u64, bytes: Rc<Vec<u8>> },
+    Frame { number: u64, from: usize, to: usize, boot: BootCounter, bytes: Rc<Vec<u8>> },
     Connected { node: usize, life: u64, peer: usize, peer_life: u64 },
     Closed { node: usize, life: u64, peer: usize },
     Client(u32),
@@ -185,8 +187,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 
     /// Lets no client ask for anything more.
-    pub const fn stop_clients(&mut self) {
+    pub fn stop_clients(&mut self) {
         self.clients.stopped = true;
+        self.trace.note(self.now, || TraceEvent::ClientsStop);
     }
 
     /// Where every node stands, in a line.
@@ -256,7 +259,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.after(Duration::ZERO, Event::ApplyStep { node, life });
             }
         }
-        self.trace.note(self.now, || "everything is mended".to_owned());
+        self.trace.note(self.now, || TraceEvent::Mended);
     }
 
     /// Whether one leader leads, and every node has executed everything that is committed.
@@ -280,8 +283,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Event::OpenStep { node, life } => self.if_alive(node, life, Self::step_opening),
             Event::Fence { node, life } => self.if_alive(node, life, Self::fence_log),
             Event::Start { node, life } => self.if_alive(node, life, Self::start),
-            Event::Frame { from, to, boot, to_life, bytes } => {
-                self.receive(from, to, boot, to_life, &bytes);
+            Event::Frame { number, from, to, boot, bytes } => {
+                self.receive(number, (from, to), boot, &bytes);
                 Ok(())
             }
             Event::Connected { node, life, peer, peer_life } => {

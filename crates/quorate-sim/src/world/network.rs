@@ -53,6 +53,25 @@ pub enum Shape {
     Row(Vec<usize>, bool),
 }
 
+impl core::fmt::Display for Shape {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let names = |nodes: &[usize], between: &str| {
+            let names: Vec<String> = nodes.iter().map(|node| format!("n{}", node + 1)).collect();
+            names.join(between)
+        };
+        match self {
+            Self::Whole => f.write_str("whole"),
+            Self::Split(left, right) => {
+                write!(f, "split: {} | {}", names(left, " "), names(right, " "))
+            }
+            Self::Mute(node) => write!(f, "whole, but nobody hears n{}", node + 1),
+            Self::Deaf(node) => write!(f, "whole, but n{} hears nobody", node + 1),
+            Self::Row(order, true) => write!(f, "a ring: {}", names(order, " - ")),
+            Self::Row(order, false) => write!(f, "a chain: {}", names(order, " - ")),
+        }
+    }
+}
+
 impl Network {
     pub(crate) fn new(nodes: usize, rng: Rng) -> Self {
         Self { nodes, links: vec![Link::default(); nodes * nodes], rng, calm: false }

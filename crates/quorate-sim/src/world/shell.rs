@@ -10,11 +10,13 @@ use quorate::replica::{
 };
 use quorate::transport::codec::{Ends, FrameLimits, decode, encode};
 use quorate::transport::frame::{Parsed, parse};
-use quorate_core::{BootCounter, Index, RoleName};
+use quorate_core::{BootCounter, Index, NodeId, RoleName};
 use quorate_log::Progress;
 
 use super::network::Fate;
 use super::plan::Fault;
+use super::trace::{Arrival, TraceEvent, name};
+use super::words::words;
 use super::workload::Workload;
 use super::{Event, World};
 use crate::invariants::{Broken, check_leader};
@@ -80,6 +82,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         for effect in effects.drain(..) {
             if self.schedule.chance(rate) {
                 self.count("crash-at-effect");
+                self.note_strike(Fault::CrashAtEffect, Some(node), None);
                 self.crash(node);
                 return Ok(());
             }
@@ -94,6 +97,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 if write.truncate_from.is_some() {
                     self.count("truncation");
                 }
+                self.note_write(node, &write);
                 self.facts.wrote(node, &write)?;
                 let Some(live) = self.nodes[node].live() else { return Ok(()) };
                 live.log.enqueue(write);
@@ -125,8 +129,13 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             ReplicaEffect::ReadFailed(id) => self.end_read(id),
             ReplicaEffect::Leadership { role, term, leader } => {
-                self.trace
-                    .note(self.now, || format!("n{} is {} in {term}", node + 1, role.as_str()));
+                let (role_name, leader_id) = (role.as_str(), leader.map(NodeId::get));
+                self.trace.note(self.now, || TraceEvent::Role {
+                    node: name(node),
+                    role: role_name,
+                    term: term.0,
+                    leader: leader_id,
+                });
                 match role {
                     RoleName::Leader => {
                         self.count("leader");
@@ -157,6 +166,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.facts_follow(node, live.replica.commit())?;
         let Some(live) = self.nodes[node].as_live() else { return Ok(()) };
         let (boot, status) = (live.boot, live.replica.status().raft);
+        self.trace.note_commit(self.now, node, status.commit.0);
         self.facts.stands(node, boot.0, &status)?;
         for peer in &status.peers {
             self.facts.matched(node, status.hard_state.term, peer.id, peer.matched)?;
@@ -200,12 +210,13 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
     }
 
-    fn send(&mut self, from: usize, to: quorate_core::NodeId, frame: Frame) -> Result<(), Broken> {
+    fn send(&mut self, from: usize, to: NodeId, frame: Frame) -> Result<(), Broken> {
         if let Frame::Raft { envelope, .. } = &frame {
             self.facts.sent(from, envelope)?;
         }
         let Some(target) = self.facts.position(to) else { return Ok(()) };
         let Some(boot) = self.nodes[from].as_live().map(|live| live.boot) else { return Ok(()) };
+        let words = self.trace.is_wanted().then(|| words(&frame));
         let Ok(packed) = encode(frame, FrameLimits::for_entries(ENTRY_BYTES)) else {
             let what = format!("node {from} makes a frame that is too large to send");
             return Err(Broken::new("frames fit", what));
@@ -214,6 +225,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.count("frame");
         self.count_bytes(bytes.len());
         let fate = self.network.fate(&self.plan, self.now, (from, target), bytes.len());
+        let number = self.trace.number_frame();
+        if let Some(words) = words {
+            self.note_sent(number, (from, target), words, (bytes.len(), &fate));
+        }
         let Fate::Arrives(arrivals) = fate else {
             self.count("drop");
             return Ok(());
@@ -223,10 +238,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             _ => self.count("duplicate"),
         }
         let bytes = Rc::new(bytes);
-        let to_life = self.nodes[target].life;
         for span in arrivals {
             let bytes = Rc::clone(&bytes);
-            self.after(span, Event::Frame { from, to: target, boot, to_life, bytes });
+            self.after(span, Event::Frame { number, from, to: target, boot, bytes });
         }
         Ok(())
     }
@@ -235,14 +249,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// one, too: a replay of long ago is none other.
     pub(super) fn receive(
         &mut self,
-        from: usize,
-        to: usize,
+        number: u64,
+        (from, to): (usize, usize),
         boot: BootCounter,
-        _to_life: u64,
         bytes: &[u8],
     ) {
         if self.network.is_cut(from, to) {
             self.count("cut off");
+            self.note_arrival(number, (from, to), Arrival::CutOff, None);
             return;
         }
         let damaged = (!self.calm && self.schedule.chance(self.plan.corrupt)).then(|| {
@@ -261,9 +275,12 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.trace.step(self.now, [4, (from * 64 + to) as u64, bytes.len() as u64]);
         let Some(frame) = frame else {
             self.count("corrupt");
+            self.note_arrival(number, (from, to), Arrival::Corrupt, None);
             return;
         };
-        self.trace.note(self.now, || format!("n{}->n{} {frame:?}", from + 1, to + 1));
+        let is_up = self.nodes[to].as_live().is_some();
+        let fate = if is_up { Arrival::Taken } else { Arrival::Nobody };
+        self.note_arrival(number, (from, to), fate, Some(&frame));
         let from = self.nodes[from].id;
         self.give(to, ReplicaInput::Frame { from, frame });
     }
@@ -273,12 +290,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             return;
         }
         let Some(boot) = self.nodes[peer].as_live().map(|live| live.boot) else { return };
+        self.trace.note(self.now, || TraceEvent::Connects { node: name(node), peer: name(peer) });
         let peer = self.nodes[peer].id;
         self.give(node, ReplicaInput::PeerConnected { peer, boot });
     }
 
     pub(super) fn closed(&mut self, node: usize, life: u64, peer: usize) {
         if self.nodes[node].life == life && !self.network.is_cut(peer, node) {
+            self.trace.note(self.now, || TraceEvent::Closes { node: name(node), peer: name(peer) });
             let peer = self.nodes[peer].id;
             self.give(node, ReplicaInput::PeerClosed(peer));
         }
@@ -309,7 +328,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Ok(progress) => progress,
             Err(error) => {
                 // The process says so and exits; it never tries again.
-                self.trace.note(self.now, || format!("n{} stops: {error}", node + 1));
+                self.trace.note(self.now, || TraceEvent::DiskFails {
+                    node: name(node),
+                    error: error.to_string(),
+                });
                 self.count("log failed");
                 self.crash(node);
                 return Ok(());
@@ -326,6 +348,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             Progress::Persisted(token) => {
                 self.facts.persisted(node, token)?;
+                let last = self.facts.nodes[node].durable.len() as u64;
+                self.trace.note(self.now, || TraceEvent::Persists { node: name(node), last });
                 self.count("persisted");
                 self.give(node, ReplicaInput::Persisted(token));
             }
@@ -392,6 +416,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 }
             }
         }
+        let index = entries.last().0;
+        self.trace.note(self.now, || TraceEvent::Applies { node: name(node), index });
         self.give(node, ReplicaInput::Applied(entries.last()));
         self.answer_reads(node);
         if more {

@@ -1,37 +1,348 @@
-//! What happened, as a hash that two runs of one seed share, and as lines when asked for.
+//! What happened: a hash that two runs of one seed share, and the events when they are asked for.
+//!
+//! The hash takes in every step, whether events are kept or not, and keeping them changes nothing
+//! of what happens: events are made by closures that draw no randomness.
 
+use core::fmt;
 use std::collections::VecDeque;
 
-use super::observed::fingerprint;
+use quorate_core::EntryId;
+use serde::Serialize;
 
-/// Lines that are kept when nobody asked for all of them.
-const KEPT: usize = 60;
+use super::observed::fingerprint;
+use super::plan::Fault;
+
+/// Events that are kept when nobody asked for all of them.
+const KEPT: usize = 100;
 
 /// The events of a run.
 #[derive(Debug)]
 pub struct Trace {
     hash: u64,
-    recent: VecDeque<String>,
-    /// Every line, when the whole trace is wanted.
-    all: Option<Vec<String>>,
-    /// Whether lines are made at all; the hash does not depend on it.
-    lines: bool,
+    events: VecDeque<Traced>,
+    keeps: Keeps,
+    /// Commit index of each node as it was last traced.
+    commits: Vec<u64>,
+    frames: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeps {
+    Nothing,
+    Recent,
+    All,
+}
+
+/// Something that happened, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Traced {
+    /// World time in nanoseconds.
+    pub at: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: TraceEvent,
+}
+
+/// What can happen. Nodes carry the number in their names, from 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum TraceEvent {
+    /// A node begins to open its data directory.
+    Opens {
+        /// Who.
+        node: u64,
+    },
+    /// A node has recovered and runs.
+    Starts {
+        /// Who.
+        node: u64,
+        /// Number of this boot.
+        boot: u64,
+        /// Its term.
+        term: u64,
+        /// Whom it voted for in that term.
+        vote: Option<u64>,
+        /// The commit index that its disk knew.
+        commit: u64,
+        /// Its log.
+        log: Vec<Span>,
+        /// Whether recovery cut a torn tail.
+        torn: bool,
+    },
+    /// A node dies.
+    Dies {
+        /// Who.
+        node: u64,
+        /// Whether what was not synced may be lost or torn.
+        unsynced: bool,
+    },
+    /// A node takes a role, or learns of a term or a leader.
+    Role {
+        /// Who.
+        node: u64,
+        /// The role in the glossary's words.
+        role: &'static str,
+        /// The term.
+        term: u64,
+        /// The leader, where known.
+        leader: Option<u64>,
+    },
+    /// A node hands its term and vote to its disk.
+    Votes {
+        /// Who.
+        node: u64,
+        /// The term.
+        term: u64,
+        /// For whom.
+        vote: Option<u64>,
+    },
+    /// A node drops the end of its log.
+    Truncates {
+        /// Who.
+        node: u64,
+        /// The first index that goes.
+        from: u64,
+    },
+    /// A node adds to its log.
+    Appends {
+        /// Who.
+        node: u64,
+        /// What.
+        log: Vec<Span>,
+    },
+    /// A disk reports a write durable.
+    Persists {
+        /// Whose.
+        node: u64,
+        /// The last entry that is durable there.
+        last: u64,
+    },
+    /// A node knows more to be committed.
+    Commits {
+        /// Who.
+        node: u64,
+        /// The commit index.
+        index: u64,
+    },
+    /// A node's state machine has executed more.
+    Applies {
+        /// Who.
+        node: u64,
+        /// The applied index.
+        index: u64,
+    },
+    /// A node stops because its disk failed.
+    DiskFails {
+        /// Whose.
+        node: u64,
+        /// In the words of the log.
+        error: String,
+    },
+    /// A node sends a frame.
+    Sends {
+        /// Number of the frame.
+        frame: u64,
+        /// Sender.
+        from: u64,
+        /// Receiver.
+        to: u64,
+        /// What the frame is.
+        #[serde(flatten)]
+        words: FrameWords,
+        /// Its size.
+        bytes: u64,
+        /// When it arrives; several times where it is doubled or replayed, never where it is lost.
+        arrives: Vec<u64>,
+    },
+    /// A frame reaches the other end.
+    Arrives {
+        /// Number of the frame.
+        frame: u64,
+        /// Sender.
+        from: u64,
+        /// Receiver.
+        to: u64,
+        /// What becomes of it.
+        fate: Arrival,
+        /// What the frame is, where the receiver takes it.
+        #[serde(flatten)]
+        words: Option<FrameWords>,
+    },
+    /// A node learns that a connection stands.
+    Connects {
+        /// Who.
+        node: u64,
+        /// With whom.
+        peer: u64,
+    },
+    /// A node learns that a connection is closed.
+    Closes {
+        /// Who.
+        node: u64,
+        /// With whom.
+        peer: u64,
+    },
+    /// A fault strikes.
+    Strikes {
+        /// Its kind.
+        fault: Fault,
+        /// Whom, where it is one node.
+        node: Option<u64>,
+        /// When it ends, where that is known.
+        until: Option<u64>,
+    },
+    /// The network takes a shape.
+    Network {
+        /// The shape in words.
+        shape: String,
+        /// Every pair of sender and receiver between whom nothing passes.
+        cut: Vec<(u64, u64)>,
+    },
+    /// One direction of a link changes.
+    Link {
+        /// Sender.
+        from: u64,
+        /// Receiver.
+        to: u64,
+        /// What it is like from here on.
+        state: LinkState,
+        /// When that ends, where it is known.
+        until: Option<u64>,
+    },
+    /// A client asks for something.
+    Asks {
+        /// Who.
+        client: u32,
+        /// Number of the request.
+        request: u64,
+        /// Which node.
+        node: u64,
+        /// What, in the words of the workload.
+        what: String,
+    },
+    /// A client's request ends.
+    Ends {
+        /// Who.
+        client: u32,
+        /// Number of the request.
+        request: u64,
+        /// How.
+        outcome: RequestEnd,
+        /// The answer, in the words of the workload.
+        what: String,
+    },
+    /// Everything is mended, and nothing goes wrong any more.
+    Mended,
+    /// Clients ask for nothing more.
+    ClientsStop,
+    /// A property did not hold.
+    Broken {
+        /// Its name.
+        invariant: &'static str,
+        /// What was seen.
+        what: String,
+    },
+}
+
+/// Entries of one term, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Span {
+    /// The first index.
+    pub first: u64,
+    /// The last index.
+    pub last: u64,
+    /// Their term.
+    pub term: u64,
+}
+
+/// What a frame says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FrameWords {
+    /// Its kind: `append`, `vote-reply`.
+    pub kind: &'static str,
+    /// The sender's term, where the protocol gives one.
+    pub term: Option<u64>,
+    /// What it says.
+    pub says: String,
+}
+
+/// What becomes of a frame at its receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrival {
+    /// The receiver takes it.
+    Taken,
+    /// The link was cut on the way.
+    CutOff,
+    /// It was damaged, and the receiver saw that.
+    Corrupt,
+    /// The receiver is down.
+    Nobody,
+}
+
+/// What one direction of a link is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkState {
+    /// Nothing passes.
+    Cut,
+    /// It stands again.
+    Stands,
+    /// It is slow.
+    Slow,
+    /// It carries few bytes per second.
+    Narrow,
+    /// It holds everything back for a while.
+    Clogged,
+}
+
+/// How a request ended for its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RequestEnd {
+    /// It was carried out or answered.
+    Answered,
+    /// Certainly without effect.
+    Refused,
+    /// Perhaps with effect.
+    Unknown,
 }
 
 impl Trace {
     pub(crate) const fn new() -> Self {
-        Self { hash: 0xcbf2_9ce4_8422_2325, recent: VecDeque::new(), all: None, lines: false }
+        Self {
+            hash: 0xcbf2_9ce4_8422_2325,
+            events: VecDeque::new(),
+            keeps: Keeps::Nothing,
+            commits: Vec::new(),
+            frames: 0,
+        }
     }
 
-    /// Makes and keeps every line from here on.
-    pub fn keep_all(&mut self) {
-        self.lines = true;
-        self.all = Some(Vec::new());
+    /// Keeps every event from here on.
+    pub const fn keep_all(&mut self) {
+        self.keeps = Keeps::All;
     }
 
-    /// Makes lines from here on and keeps the latest.
+    /// Keeps the latest events from here on.
     pub const fn keep_recent(&mut self) {
-        self.lines = true;
+        self.keeps = Keeps::Recent;
+    }
+
+    /// The hash of everything that happened: equal for equal runs.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        fingerprint(&self.hash.to_le_bytes())
+    }
+
+    /// The events that were kept, in order.
+    pub fn events(&self) -> impl Iterator<Item = &Traced> {
+        self.events.iter()
+    }
+
+    /// Hands out the events that were kept.
+    pub fn take_events(&mut self) -> Vec<Traced> {
+        core::mem::take(&mut self.events).into()
     }
 
     /// Takes a step into the hash.
@@ -41,31 +352,226 @@ impl Trace {
         }
     }
 
-    /// Makes a line, where lines are wanted.
-    pub(crate) fn note(&mut self, now: u64, line: impl FnOnce() -> String) {
-        if !self.lines {
+    /// Makes an event, where events are wanted.
+    pub(crate) fn note(&mut self, now: u64, event: impl FnOnce() -> TraceEvent) {
+        if !self.is_wanted() {
             return;
         }
-        let micros = now / 1000;
-        let line = format!("{:>6}.{:06}s {}", micros / 1_000_000, micros % 1_000_000, line());
-        if let Some(all) = &mut self.all {
-            all.push(line);
-        } else {
-            if self.recent.len() == KEPT {
-                self.recent.pop_front();
-            }
-            self.recent.push_back(line);
+        if self.keeps == Keeps::Recent && self.events.len() == KEPT {
+            self.events.pop_front();
+        }
+        self.events.push_back(Traced { at: now, event: event() });
+    }
+
+    /// Where a node stands after a step: traced where it differs.
+    pub(crate) fn note_commit(&mut self, now: u64, node: usize, index: u64) {
+        if !self.is_wanted() {
+            return;
+        }
+        if self.commits.len() <= node {
+            self.commits.resize(node + 1, 0);
+        }
+        if core::mem::replace(&mut self.commits[node], index) != index {
+            self.note(now, || TraceEvent::Commits { node: name(node), index });
         }
     }
 
-    /// The hash of everything that happened: equal for equal runs.
-    #[must_use]
-    pub fn hash(&self) -> u64 {
-        fingerprint(&self.hash.to_le_bytes())
+    /// Whether events are made at all.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.keeps != Keeps::Nothing
     }
 
-    /// The lines that were kept.
-    pub fn lines(&self) -> impl Iterator<Item = &str> {
-        self.all.iter().flatten().chain(&self.recent).map(String::as_str)
+    /// The number of the next frame.
+    pub(crate) const fn number_frame(&mut self) -> u64 {
+        self.frames += 1;
+        self.frames
+    }
+}
+
+/// The number in a node's name, from its place in the world.
+pub(crate) const fn name(node: usize) -> u64 {
+    node as u64 + 1
+}
+
+/// Runs of one term each, from entries one after the other.
+pub(crate) fn spans(entries: impl IntoIterator<Item = EntryId>) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    for EntryId { index, term } in entries {
+        match spans.last_mut() {
+            Some(span) if span.term == term.0 && span.last + 1 == index.0 => span.last = index.0,
+            _ => spans.push(Span { first: index.0, last: index.0, term: term.0 }),
+        }
+    }
+    spans
+}
+
+impl fmt::Display for Traced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.at / 1000;
+        write!(f, "{:>3}.{:06}s {}", micros / 1_000_000, micros % 1_000_000, self.event)
+    }
+}
+
+impl fmt::Display for TraceEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opens { node } => write!(f, "n{node} opens its directory"),
+            Self::Starts { node, boot, term, commit, log, torn, .. } => {
+                let torn = if *torn { ", torn tail cut" } else { "" };
+                write!(f, "n{node} starts, boot {boot}, t{term}, ")?;
+                write!(f, "last={} commit={commit}{torn}", Last(log))
+            }
+            Self::Dies { node, unsynced: false } => write!(f, "n{node} dies"),
+            Self::Dies { node, unsynced: true } => {
+                write!(f, "n{node} dies; what was not synced is at risk")
+            }
+            Self::Role { node, role, term, leader } => {
+                write!(f, "n{node} is {role} in t{term}")?;
+                leader.map_or(Ok(()), |leader| write!(f, " under n{leader}"))
+            }
+            Self::Votes { node, term, vote: Some(vote) } => {
+                write!(f, "n{node} writes its vote for n{vote} in t{term}")
+            }
+            Self::Votes { node, term, vote: None } => write!(f, "n{node} writes t{term}"),
+            Self::Truncates { node, from } => write!(f, "n{node} cuts its log from {from}"),
+            Self::Appends { node, log } => write!(f, "n{node} appends {}", Spans(log)),
+            Self::Persists { node, last } => write!(f, "n{node} has up to {last} on disk"),
+            Self::Commits { node, index } => write!(f, "n{node} commits up to {index}"),
+            Self::Applies { node, index } => write!(f, "n{node} applies up to {index}"),
+            Self::DiskFails { node, error } => write!(f, "n{node} stops: {error}"),
+            Self::Connects { node, peer } => write!(f, "n{node} connects with n{peer}"),
+            Self::Closes { node, peer } => write!(f, "n{node} loses its connection with n{peer}"),
+            Self::Strikes { fault, node: None, .. } => write!(f, "{fault} strikes"),
+            Self::Strikes { fault, node: Some(node), .. } => write!(f, "{fault} strikes n{node}"),
+            Self::Network { shape, .. } => write!(f, "the network is {shape}"),
+            Self::Link { from, to, state, .. } => write!(f, "link n{from}->n{to} {state}"),
+            Self::Mended => f.write_str("everything is mended"),
+            Self::ClientsStop => f.write_str("clients stop"),
+            Self::Broken { invariant, what } => write!(f, "BROKEN {invariant}: {what}"),
+            Self::Sends { .. } | Self::Arrives { .. } => self.fmt_frame(f),
+            Self::Asks { .. } | Self::Ends { .. } => self.fmt_request(f),
+        }
+    }
+}
+
+impl TraceEvent {
+    fn fmt_frame(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sends { frame, from, to, words, arrives, .. } => {
+                write!(f, "n{from}->n{to} #{frame} sends {words}")?;
+                match arrives.len() {
+                    0 => f.write_str(", lost"),
+                    1 => Ok(()),
+                    times => write!(f, ", {times} times"),
+                }
+            }
+            Self::Arrives { frame, from, to, fate, words } => {
+                write!(f, "n{from}->n{to} #{frame} ")?;
+                match (fate, words) {
+                    (Arrival::Taken, Some(words)) => write!(f, "takes {words}"),
+                    (Arrival::Taken, None) => f.write_str("takes it"),
+                    (Arrival::CutOff, _) => f.write_str("is cut off"),
+                    (Arrival::Corrupt, _) => f.write_str("is damaged and dropped"),
+                    (Arrival::Nobody, _) => f.write_str("finds nobody"),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn fmt_request(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asks { client, request, node, what } => {
+                write!(f, "c{client} asks n{node} #{request} {what}")
+            }
+            Self::Ends { client, request, outcome, what } => {
+                write!(f, "c{client} #{request} {outcome}")?;
+                if what.is_empty() { Ok(()) } else { write!(f, ": {what}") }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for FrameWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind)?;
+        self.term.map_or(Ok(()), |term| write!(f, " t{term}"))?;
+        if self.says.is_empty() { Ok(()) } else { write!(f, " {}", self.says) }
+    }
+}
+
+impl fmt::Display for LinkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cut => "is cut",
+            Self::Stands => "stands",
+            Self::Slow => "is slow",
+            Self::Narrow => "carries few bytes",
+            Self::Clogged => "is clogged",
+        })
+    }
+}
+
+impl fmt::Display for RequestEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Answered => "is answered",
+            Self::Refused => "is refused",
+            Self::Unknown => "does not know",
+        })
+    }
+}
+
+struct Spans<'a>(&'a [Span]);
+
+impl fmt::Display for Spans<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, span) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            match span.first == span.last {
+                true => write!(f, "{comma}{}@{}", span.first, span.term)?,
+                false => write!(f, "{comma}{}..{}@{}", span.first, span.last, span.term)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Last<'a>(&'a [Span]);
+
+impl fmt::Display for Last<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.last() {
+            Some(span) => write!(f, "{}@{}", span.last, span.term),
+            None => f.write_str("0@0"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_core::{Index, Term};
+
+    use super::*;
+
+    #[test]
+    fn entries_become_one_span_for_each_term() {
+        let ids = [(4, 1), (5, 1), (6, 3), (7, 3)].map(|(i, t)| EntryId::new(Index(i), Term(t)));
+        let spans = spans(ids);
+        assert_eq!(Spans(&spans).to_string(), "4..5@1, 6..7@3");
+        assert_eq!(Last(&spans).to_string(), "7@3");
+    }
+
+    #[test]
+    fn nothing_is_made_that_nobody_wants_and_the_latest_is_kept() {
+        let mut trace = Trace::new();
+        trace.note(1, || unreachable!("nobody wants it"));
+        trace.keep_recent();
+        for at in 0..300 {
+            trace.note(at, || TraceEvent::Mended);
+        }
+        assert_eq!(trace.events().count(), KEPT);
+        assert_eq!(trace.events().last().map(|traced| traced.at), Some(299));
     }
 }

@@ -43,6 +43,19 @@ pub trait Workload<M: StateMachine>: core::fmt::Debug {
     /// A request ended.
     fn ended(&mut self, operation: OperationId, end: End<M>, at: Duration);
 
+    /// What is asked for, in a few words for the trace.
+    fn describe(&self, request: &Request<M>) -> String {
+        match request {
+            Request::Call(_) => "call".to_owned(),
+            Request::Read(_) => "read".to_owned(),
+        }
+    }
+
+    /// What came back, in a few words for the trace; nothing where there is nothing to say.
+    fn describe_end(&self, _end: &End<M>) -> String {
+        String::new()
+    }
+
     /// Whether everything that the clients saw can be true.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quorate_sim::run::{Lines, Options, run_seed};
-use quorate_sim::world::{Fault, Faults};
+use quorate_sim::world::{Fault, Faults, TraceEvent};
 
 #[test]
 fn seeds_are_clean_and_show_what_they_promise() {
@@ -30,10 +30,12 @@ fn seeds_are_clean_and_show_what_they_promise() {
 fn two_runs_of_a_seed_are_one_run() {
     for seed in 100..104 {
         let first = run_seed(seed, &Options::default(), Lines::None);
-        // Making lines must not change what happens.
-        let second = run_seed(seed, &Options::default(), Lines::Recent);
-        assert_eq!(first.hash, second.hash, "seed {seed}");
-        assert_eq!(first.counts, second.counts, "seed {seed}");
+        for lines in [Lines::Recent, Lines::All] {
+            // Making events must not change what happens.
+            let second = run_seed(seed, &Options::default(), lines);
+            assert_eq!(first.hash, second.hash, "seed {seed}");
+            assert_eq!(first.counts, second.counts, "seed {seed}");
+        }
     }
 }
 
@@ -44,4 +46,26 @@ fn a_calm_world_answers_everything() {
     assert_eq!(outcome.broken, None);
     assert_eq!(outcome.count("acknowledged"), outcome.count("request"));
     assert!(outcome.count("acknowledged") > 1500, "{:?}", outcome.counts);
+}
+
+#[test]
+fn the_whole_trace_tells_what_was_counted() {
+    let outcome = run_seed(7, &Options::default(), Lines::All);
+    let happened = |is: fn(&TraceEvent) -> bool| {
+        outcome.events.iter().filter(|traced| is(&traced.event)).count() as u64
+    };
+    let counted = |what| outcome.count(what);
+    assert!(outcome.events.is_sorted_by_key(|traced| traced.at));
+    assert_eq!(happened(|event| matches!(event, TraceEvent::Sends { .. })), counted("frame"));
+    assert_eq!(happened(|event| matches!(event, TraceEvent::Asks { .. })), counted("request"));
+    assert_eq!(happened(|event| matches!(event, TraceEvent::Starts { .. })), counted("recovery"));
+    assert_eq!(happened(|event| matches!(event, TraceEvent::Dies { .. })), counted("crash"));
+    assert_eq!(
+        happened(|event| matches!(event, TraceEvent::Truncates { .. })),
+        counted("truncation")
+    );
+    assert_eq!(
+        happened(|event| matches!(event, TraceEvent::Persists { .. })),
+        counted("persisted")
+    );
 }
