@@ -37,6 +37,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
     /// Why the node serves nobody, if so: it belongs to no cluster yet, or it has stopped.
     fn refusal(&self) -> Option<Refusal>;
+
+    /// Whom the node waits for while it has no leader, if it knows, as a sentence.
+    fn waiting_for(&self) -> Option<String>;
 }
 
 /// What a node is at one moment.

@@ -19,6 +19,8 @@ pub(crate) struct Fake {
     pub(crate) next_call: Mutex<Option<CallError>>,
     /// How linearizable reads end.
     pub(crate) no_quorum: Mutex<Option<Refusal>>,
+    /// Whom the node says that it waits for.
+    pub(crate) waiting_for: Mutex<Option<String>>,
 }
 
 pub(crate) const STANDING: Standing = Standing {
@@ -38,6 +40,7 @@ impl Default for Fake {
             refusal: Mutex::default(),
             next_call: Mutex::default(),
             no_quorum: Mutex::default(),
+            waiting_for: Mutex::default(),
         }
     }
 }
@@ -73,5 +76,9 @@ impl Backend for Fake {
 
     fn refusal(&self) -> Option<Refusal> {
         self.refusal.lock().unwrap().clone()
+    }
+
+    fn waiting_for(&self) -> Option<String> {
+        self.waiting_for.lock().unwrap().clone()
     }
 }

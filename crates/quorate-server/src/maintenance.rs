@@ -34,7 +34,9 @@ impl<B: Backend> MaintenanceService<B> {
         let bytes = i64::try_from(stats.bytes).unwrap_or(i64::MAX);
         let errors = match standing.leader {
             Some(_) => Vec::new(),
-            None => vec![ApiError::NoLeader.text().into_owned()],
+            None => core::iter::once(ApiError::NoLeader.text().into_owned())
+                .chain(self.context.backend.waiting_for())
+                .collect(),
         };
         Ok(pb::StatusResponse {
             header: self.context.header(stats.revision),

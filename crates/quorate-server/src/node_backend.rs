@@ -55,10 +55,14 @@ impl Backend for NodeBackend {
 
     fn refusal(&self) -> Option<Refusal> {
         if self.facts.cluster().is_none() {
-            let waiting_for = self.status.borrow().waiting_for.clone().unwrap_or_default();
+            let waiting_for = self.waiting_for().unwrap_or_default();
             return Some(Refusal::NotFounded { waiting_for });
         }
         self.status.borrow().stopped.clone().map(Refusal::Stopped)
+    }
+
+    fn waiting_for(&self) -> Option<String> {
+        self.status.borrow().waiting_for.clone()
     }
 }
 

@@ -9,11 +9,17 @@
 //!   ascending order of id, each once with the parts it plays.
 //! - Decoding allocates nothing by a length it has not checked; see `docs/wire-format.md`.
 
+#[cfg(feature = "runtime")]
+mod majority;
+
 use std::collections::BTreeMap;
 
 use quorate_core::{ClusterId, Membership, NodeId};
 
 use crate::wire::{Reader, WireError, put_count, put_text, within};
+
+#[cfg(feature = "runtime")]
+pub(crate) use self::majority::missing_majority;
 
 /// Version byte of an encoded roster.
 const ROSTER_VERSION: u8 = 1;

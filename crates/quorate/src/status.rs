@@ -46,7 +46,8 @@ pub struct Status {
     pub peers: Vec<PeerStatus>,
     /// Peers whose connection stands.
     pub connected: Vec<NodeId>,
-    /// Why the node belongs to no cluster yet, as a sentence that says what to do.
+    /// Why the node belongs to no cluster yet, or has no leader, as a sentence that names whom it
+    /// waits for and says what to do.
     pub waiting_for: Option<String>,
     /// Why the node stopped, once it has.
     pub stopped: Option<StopReason>,

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use quorate_client::CallError;
+use quorate_client::proto::StatusResponse;
 
 use crate::harness::{Cluster, put_request, runtime, wait_until};
 
@@ -42,6 +43,7 @@ fn a_wiped_directory_is_a_stranger_and_two_of_them_make_no_cluster() {
     assert!(kept.kvs.iter().any(|pair| pair.key.as_ref() == b"while one is wiped"));
     let status = cluster.status(0).expect("the node that has its data says how it is");
     assert_eq!(status.leader, 0, "nobody leads without a majority");
+    misses_its_majority_aloud(&cluster, &status);
 
     cluster.kill(0);
     let watched = Instant::now();
@@ -65,6 +67,18 @@ fn waits_aloud(cluster: &Cluster, at: usize) {
     wait_until("the wiped node tells clients what it waits for", || {
         cluster.local(at).is_err_and(|error| waits(&error.to_string()))
     });
+}
+
+/// The node that has its data names whom it misses, in its log and to whoever asks for its status.
+fn misses_its_majority_aloud(cluster: &Cluster, status: &StatusResponse) {
+    let silent: Vec<String> = [1, 2].map(|at| cluster.plan.nodes[at].peer()).into();
+    let names_them = |text: &str| {
+        text.contains("waits for a majority of 3 voters")
+            && silent.iter().all(|address| text.contains(address))
+    };
+    assert!(status.errors.iter().any(|error| names_them(error)), "{:?}", status.errors);
+    let said = cluster.said(0);
+    assert!(said.lines().any(names_them), "{said}");
 }
 
 fn answers_nobody(cluster: &Cluster, at: usize) {

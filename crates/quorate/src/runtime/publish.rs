@@ -20,11 +20,20 @@ pub(crate) struct Publisher {
     stale: bool,
     at: Instant,
     shown: (Term, quorate_core::Index, quorate_core::Index),
+    /// What people were last told that the node waits for.
+    waited_for: Option<String>,
 }
 
 impl Publisher {
     pub(crate) fn new(boot: BootCounter) -> Self {
-        Self { boot, marked: true, stale: false, at: Instant::ZERO, shown: Default::default() }
+        Self {
+            boot,
+            marked: true,
+            stale: false,
+            at: Instant::ZERO,
+            shown: Default::default(),
+            waited_for: None,
+        }
     }
 
     /// The boot of this node.
@@ -61,8 +70,14 @@ impl<M: StateMachine> ReplicaRole<M> {
         }
     }
 
-    fn show(&self, now: Instant) {
+    fn show(&mut self, now: Instant) {
         let waiting_for = self.waiting_for(now);
+        if waiting_for != self.publisher.waited_for {
+            if let Some(what) = &waiting_for {
+                tracing::info!("{what}");
+            }
+            self.publisher.waited_for.clone_from(&waiting_for);
+        }
         self.shared.status.send_modify(|status| {
             status.waiting_for = waiting_for;
             status.connected = self.reachable.keys().copied().collect();

@@ -23,7 +23,7 @@ use crate::error::{Refusal, StopReason};
 use crate::founding::{self, Founding};
 use crate::machine::StateMachine;
 use crate::replica::{Replica, ReplicaConfig, ReplicaEffect, ReplicaInput};
-use crate::roster::{FoundingRecord, Roster};
+use crate::roster::{FoundingRecord, Roster, missing_majority};
 use crate::transport::{self, Side, Transport};
 
 /// What this node is part of.
@@ -233,8 +233,17 @@ impl<M: StateMachine> ReplicaRole<M> {
         }
     }
 
+    /// Why this node cannot serve yet, in words: it belongs to no cluster, or reaches no majority.
     pub(crate) fn waiting_for(&self, now: Instant) -> Option<String> {
-        self.founding.waiting(now).map(|waiting| waiting.to_string())
+        match &self.phase {
+            Phase::Forming(_) => self.founding.waiting(now).map(|waiting| waiting.to_string()),
+            Phase::Running(replica) if replica.leader().is_none() => {
+                let here = self.shared.status.borrow().node;
+                let answers = |id| id == here || self.reachable.contains_key(&id);
+                missing_majority(&replica.roster(), answers).map(|missing| missing.to_string())
+            }
+            Phase::Running(_) => None,
+        }
     }
 
     pub(crate) fn handle_founding(&mut self, now: Instant, input: founding::Input) {

@@ -197,6 +197,10 @@ async fn status_alarms_and_digests_answer_as_etcd_does() {
     port.backend().standing.lock().unwrap().leader = None;
     let status = maintenance.status(pb::StatusRequest {}).await.unwrap().into_inner();
     assert_eq!((status.leader, status.errors), (0, vec!["etcdserver: no leader".to_owned()]));
+    let waiting_for = "waits for n2 at h2:1".to_owned();
+    *port.backend().waiting_for.lock().unwrap() = Some(waiting_for.clone());
+    let status = maintenance.status(pb::StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(status.errors, vec!["etcdserver: no leader".to_owned(), waiting_for]);
 }
 
 #[tokio::test]
