@@ -5,7 +5,7 @@
 //! each child, so that a position has a rank, a range has a size without being walked, and an
 //! iterator needs no comparison of keys.
 //!
-//! Why not a ready-made map: `docs/decisions/0003-store-map.md`.
+//! Why not a ready-made map: `docs/decisions/0002-store-map.md`.
 //!
 //! Invariants (checked by `assert_valid` in tests):
 //! - versions stand in strictly rising position, which is the key and, by [`ByRevision`], the mod

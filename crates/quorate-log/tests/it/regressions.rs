@@ -1,4 +1,4 @@
-//! Losses that happened to others, by the number that this project's catalogue gives them.
+//! Losses that happened to other logs, each made to happen here.
 
 use quorate_core::{Index, PersistToken};
 use quorate_log::fault::{Fault, FaultFs, Loss};
@@ -8,10 +8,10 @@ use crate::support::{
     CLUSTER, Ghost, Step, append, contents, entries, founded, id, open, settle, state, write,
 };
 
-/// R-ST1: an acknowledgement before the local sync. A token is reported only when nothing that
+/// An acknowledgement before the local sync. A token is reported only when nothing that
 /// belongs to the log is unsynced, and survives a power loss at that very moment.
 #[test]
-fn r_st1_no_token_is_reported_before_its_sync() {
+fn no_token_is_reported_before_its_sync() {
     let fs = FaultFs::new();
     let mut log = founded(fs.another()).log;
     let mut expected = 0;
@@ -42,10 +42,10 @@ fn r_st1_no_token_is_reported_before_its_sync() {
     }
 }
 
-/// R-ST3: a sync fails, the pages count as clean, the next sync succeeds. The log stops at the
+/// A sync fails, the pages count as clean, the next sync succeeds. The log stops at the
 /// first failure and acknowledges nothing more.
 #[test]
-fn r_st3_after_a_failed_sync_nothing_is_acknowledged() {
+fn after_a_failed_sync_nothing_is_acknowledged() {
     for fault in [Fault::SyncLosesData, Fault::SyncForgets, Fault::Fails] {
         let fs = FaultFs::new();
         let mut log = founded(fs.another()).log;
@@ -71,7 +71,7 @@ fn r_st3_after_a_failed_sync_nothing_is_acknowledged() {
 /// that the cache calls clean and the device never got. It must write them again before it counts
 /// on them.
 #[test]
-fn r_st3_what_only_the_cache_holds_is_written_again_at_the_next_start() {
+fn what_only_the_cache_holds_is_written_again_at_the_next_start() {
     let fs = FaultFs::new();
     let mut log = founded(fs.another()).log;
     log.enqueue(append(2, entries(1, 2, 1, 100)));
@@ -91,7 +91,7 @@ fn r_st3_what_only_the_cache_holds_is_written_again_at_the_next_start() {
 
 /// R-ST3 for the vote: the copy that the cache alone holds is written again, too.
 #[test]
-fn r_st3_a_vote_that_only_the_cache_holds_is_written_again_at_the_next_start() {
+fn a_vote_that_only_the_cache_holds_is_written_again_at_the_next_start() {
     let fs = FaultFs::new();
     let mut log = founded(fs.another()).log;
     fs.fail_at(fs.operations() + 2, Fault::SyncForgets);
@@ -104,9 +104,9 @@ fn r_st3_a_vote_that_only_the_cache_holds_is_written_again_at_the_next_start() {
     assert_eq!(open(fs.reboot()).unwrap().hard_state, state(9, 0xB1));
 }
 
-/// R-ST4: a repaired tail is never appended to, and a second recovery ends where the first did.
+/// A repaired tail is never appended to, and a second recovery ends where the first did.
 #[test]
-fn r_st4_a_second_recovery_after_a_torn_tail_loses_nothing() {
+fn a_second_recovery_after_a_torn_tail_loses_nothing() {
     for seed in 0..200 {
         let fs = FaultFs::new();
         let mut log = founded(fs.another()).log;
@@ -134,10 +134,10 @@ fn r_st4_a_second_recovery_after_a_torn_tail_loses_nothing() {
     }
 }
 
-/// R-ST4: the directory entry of a segment is lost after its rename. The rename is durable before
+/// The directory entry of a segment is lost after its rename. The rename is durable before
 /// anything is written into the segment.
 #[test]
-fn r_st4_a_segment_has_its_name_before_its_first_batch() {
+fn a_segment_has_its_name_before_its_first_batch() {
     let fs = FaultFs::new();
     let mut recovered = founded(fs.another());
     let mut ghost = Ghost::founded();
@@ -159,9 +159,9 @@ fn r_st4_a_segment_has_its_name_before_its_first_batch() {
     ghost.check(&mut open(fs.reboot()).unwrap());
 }
 
-/// R-ST4: a recycled file with records of an earlier use passes for a segment.
+/// A recycled file with records of an earlier use passes for a segment.
 #[test]
-fn r_st4_an_old_segment_under_another_name_is_refused() {
+fn an_old_segment_under_another_name_is_refused() {
     let fs = FaultFs::new();
     let mut log = founded(fs.another()).log;
     for token in 0..4 {
@@ -185,10 +185,10 @@ fn r_st4_an_old_segment_under_another_name_is_refused() {
     assert!(matches!(error, OpenError::Damaged(_)), "never served: {error}");
 }
 
-/// R-ST6: a file that is replaced by truncating and writing it. Here it is the old one or the
+/// A file that is replaced by truncating and writing it. Here it is the old one or the
 /// new one at every moment.
 #[test]
-fn r_st6_a_base_is_the_old_one_or_the_other_at_every_moment() {
+fn a_base_is_the_old_one_or_the_other_at_every_moment() {
     let metas = [vec![1_u8; 3000], vec![2_u8; 50]];
     for number in 1.. {
         let fs = FaultFs::new();
@@ -220,7 +220,7 @@ fn r_st6_a_base_is_the_old_one_or_the_other_at_every_moment() {
 
 /// R-ST6 for the founding record.
 #[test]
-fn r_st6_a_founding_record_is_there_in_full_or_not_at_all() {
+fn a_founding_record_is_there_in_full_or_not_at_all() {
     for number in 1.. {
         let fs = FaultFs::new();
         let mut log = open(fs.another()).unwrap().log;
@@ -246,10 +246,10 @@ fn r_st6_a_founding_record_is_there_in_full_or_not_at_all() {
     }
 }
 
-/// R-ST9: two appends complete in reverse. One batch is under way at a time, and what shares it
+/// Two appends complete in reverse. One batch is under way at a time, and what shares it
 /// completes with it.
 #[test]
-fn r_st9_no_token_completes_before_an_earlier_one() {
+fn no_token_completes_before_an_earlier_one() {
     let fs = FaultFs::new();
     let mut log = founded(fs.another()).log;
     let mut reported = Vec::new();
