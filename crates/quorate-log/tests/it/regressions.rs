@@ -67,7 +67,7 @@ fn after_a_failed_sync_nothing_is_acknowledged() {
     }
 }
 
-/// R-ST3, the other half: the process dies, the machine does not, and the next process reads pages
+/// The process dies, the machine does not, and the next process reads pages
 /// that the cache calls clean and the device never got. It must write them again before it counts
 /// on them.
 #[test]
@@ -89,7 +89,7 @@ fn what_only_the_cache_holds_is_written_again_at_the_next_start() {
     assert_eq!(contents(&mut again).last(), id(4, 1), "what was reported is durable");
 }
 
-/// R-ST3 for the vote: the copy that the cache alone holds is written again, too.
+/// For the vote: the copy that the cache alone holds is written again, too.
 #[test]
 fn a_vote_that_only_the_cache_holds_is_written_again_at_the_next_start() {
     let fs = FaultFs::new();
@@ -218,7 +218,7 @@ fn a_base_is_the_old_one_or_the_other_at_every_moment() {
     }
 }
 
-/// R-ST6 for the founding record.
+/// The same for the founding record.
 #[test]
 fn a_founding_record_is_there_in_full_or_not_at_all() {
     for number in 1.. {
