@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::verb::{del, demo, endpoint, failover, get, member, put, serve, status, txn};
+use crate::verb::{del, demo, endpoint, failover, get, member, put, serve, sim, status, txn};
 
 const AFTER_HELP: &str = "\
 Try it:
@@ -10,6 +10,7 @@ Try it:
   quorate put greeting hello            in another terminal
   quorate get greeting
   quorate status
+  quorate sim --seeds 0..20             twenty clusters that are broken on purpose
 
 Exit codes:
   0  done
@@ -19,6 +20,7 @@ Exit codes:
   4  a write was sent and may or may not have happened
   5  a server could not start: its settings, its directory or its ports
   6  a server stopped by itself
+  7  a simulated world broke a rule
 
 Environment: QUORATE_ENDPOINTS or ETCDCTL_ENDPOINTS for the client verbs; for `serve` every
 flag as QUORATE_NAME or ETCD_NAME, e.g. QUORATE_DATA_DIR. NO_COLOR is respected.";
@@ -54,6 +56,8 @@ pub(crate) enum Verb {
     Member(member::Arguments),
     /// Measure the time from killing a leader to the first write after it
     Failover(failover::Arguments),
+    /// Run whole clusters in simulated worlds, break them on purpose, and check every step
+    Sim(Box<sim::Arguments>),
     /// Show the version
     Version,
 }

@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     Start = 5,
     /// A server stopped by itself.
     Stopped = 6,
+    /// A simulated world broke a rule.
+    Broken = 7,
 }
 
 impl From<Exit> for ExitCode {

@@ -97,6 +97,7 @@ const WALLS: &[Wall] = &[
             "quorate-proto",
             "quorate-client",
             "quorate-server",
+            "quorate-sim",
         ],
         named: None,
         never: &["openssl-sys", "aws-lc-sys"],

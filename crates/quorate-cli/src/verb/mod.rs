@@ -9,5 +9,6 @@ pub(crate) mod member;
 pub(crate) mod put;
 mod range;
 pub(crate) mod serve;
+pub(crate) mod sim;
 pub(crate) mod status;
 pub(crate) mod txn;

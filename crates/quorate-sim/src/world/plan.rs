@@ -149,6 +149,46 @@ impl Fault {
         }
     }
 
+    /// What it does, in a few words.
+    #[must_use]
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Drop => "Messages are lost",
+            Self::Duplicate => "Messages arrive more than once",
+            Self::Reorder => "Messages overtake each other",
+            Self::HeavyTail => "Some messages take very long",
+            Self::Corrupt => "Bits of frames flip",
+            Self::Replay => "Messages of long ago arrive again",
+            Self::Split => "Two sides cannot talk",
+            Self::OneWay => "A node hears and is not heard, or the other way round",
+            Self::Bridge => "Two sides share one node",
+            Self::Ring => "Each node talks to its two neighbours alone",
+            Self::Chain => "The ring with one link missing",
+            Self::Flap => "Links go and come fast",
+            Self::SlowLink => "A link is slow",
+            Self::Bandwidth => "A link carries few bytes per second",
+            Self::Clog => "A link holds everything back, then delivers it at once",
+            Self::CrashAtEffect => "A node dies between any two effects",
+            Self::Crash => "A node dies at any time",
+            Self::CrashInRecovery => "A node dies while it recovers",
+            Self::CrashAll => "All nodes die at once",
+            Self::Pause => "A node stops for a while, then goes on with what it knew",
+            Self::SlowNode => "A node does everything slowly",
+            Self::Drift => "Clocks run at different speeds",
+            Self::LateTimer => "Timers fire late",
+            Self::Unsynced => {
+                "What was not synced is lost in part when the power fails; the rest is torn or reordered"
+            }
+            Self::WriteError => "A write fails",
+            Self::SyncError => "A sync fails",
+            Self::DiskFull => "The disk is full for a while",
+            Self::SlowDisk => "A disk is slow",
+            Self::StuckDisk => "A disk does nothing for a while",
+            Self::Sizes => "Commands of very different sizes, up to the limit",
+            Self::ImpatientClients => "Clients give up before they hear how a call ended",
+        }
+    }
+
     /// The kind with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
@@ -286,6 +326,34 @@ impl Plan {
             _ => {}
         }
         self
+    }
+
+    /// Everything that was drawn, by name, for people.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<(&'static str, String)> {
+        let share = |rate: u32| format!("{:.2} %", f64::from(rate) / 10_000.0);
+        let names: Vec<&str> = self.on.iter().map(|kind| kind.name()).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(",") };
+        let rates = [
+            ("messages lost", self.drop),
+            ("messages doubled", self.duplicate),
+            ("messages replayed", self.replay),
+            ("messages damaged", self.corrupt),
+            ("crash before an effect", self.crash_at_effect),
+            ("crash before a step of recovery", self.crash_in_recovery),
+            ("clocks apart by up to", self.drift),
+        ];
+        let rates = rates.into_iter().filter(|(_, rate)| *rate > 0);
+        let spans = [
+            ("delay of a message", self.delay),
+            ("network changes every", self.shape_every),
+            ("crash every", self.crash_every),
+            ("pause or disk trouble every", self.trouble_every),
+            ("disk operation takes", self.disk),
+        ];
+        let spans = spans.into_iter().map(|(name, span)| (name, format!("{span:.1?}")));
+        let rates = rates.map(|(name, rate)| (name, share(rate)));
+        [("faults", names)].into_iter().chain(rates).chain(spans).collect()
     }
 
     /// Whether a kind is on.
