@@ -1,4 +1,8 @@
-//! Clients: each has at most one request under way, sent to a node of its choice.
+//! Clients: what they ask for is due at times of its own, whether earlier requests were answered or
+//! not; each has at most one request under way and catches up when it can.
+//!
+//! A client stays with the node that answers it and goes to another one when it is refused, hears
+//! nothing for too long, or finds nobody there.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -15,11 +19,24 @@ use super::{Event, World};
 use crate::history::{ClientId, OperationId};
 use crate::rng::Rng;
 
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Parts in a million of its turns at which a client goes to another node.
+const ROAMING: u32 = 50_000;
+/// Requests that a client has due at most; what comes on top is never asked.
+const MOST_DUE: u32 = 200;
+/// Requests that a client makes on top in a storm.
+const STORM: u32 = 3;
+
 /// All clients of a world.
 pub(crate) struct Clients<M: StateMachine> {
     rngs: Vec<Rng>,
     /// Time between two requests of one client.
     every: Duration,
+    /// The node that each client turns to.
+    homes: Vec<usize>,
+    /// Requests of each client that are due.
+    due: Vec<u32>,
     last_request: u64,
     /// The request that each client waits for.
     waiting: BTreeMap<u32, Waiting>,
@@ -27,7 +44,6 @@ pub(crate) struct Clients<M: StateMachine> {
     senders: BTreeMap<u64, u32>,
     /// Queries whose read index is not known or not reached.
     queries: BTreeMap<u64, M::Query>,
-    pub(crate) acknowledged: u64,
     pub(crate) stopped: bool,
 }
 
@@ -49,39 +65,60 @@ impl<M: StateMachine> Clients<M> {
         Self {
             rngs: (0..clients).map(|at| Rng::stream(seed, "client", u64::from(at))).collect(),
             every: request_every * clients.max(1),
+            homes: vec![0; clients as usize],
+            due: vec![0; clients as usize],
             last_request: 0,
             waiting: BTreeMap::new(),
             senders: BTreeMap::new(),
             queries: BTreeMap::new(),
-            acknowledged: 0,
             stopped: false,
         }
     }
 }
 
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
-    /// It is this client's turn: it asks for something, unless it still waits.
+    /// Another request of this client is due.
     pub(super) fn client_turn(&mut self, client: u32) {
         let rng = &mut self.clients.rngs[client as usize];
         let pause = rng.span(self.clients.every / 2, self.clients.every * 3 / 2);
-        let node = rng.index(self.nodes.len());
-        let patience = Duration::from_millis(rng.range(200..1_500));
-        let impatient = !self.calm && self.plan.has(Fault::ImpatientClients);
+        // Now and then it turns to another node, so that all are asked in calm times, too.
+        if rng.chance(ROAMING) {
+            self.clients.homes[client as usize] = rng.index(self.nodes.len());
+        }
         self.after(pause, Event::Client(client));
-        if self.clients.stopped
-            || self.clients.waiting.contains_key(&client)
-            || self.nodes[node].as_live().is_none()
-        {
+        if !self.clients.stopped {
+            self.count("offered");
+            let due = &mut self.clients.due[client as usize];
+            *due = (*due + 1).min(MOST_DUE);
+            self.ask(client);
+        }
+    }
+
+    /// A client asks for something if it is free and something is due.
+    pub(super) fn ask(&mut self, client: u32) {
+        let at = client as usize;
+        let free = !self.clients.waiting.contains_key(&client);
+        if self.clients.stopped || !free || self.clients.due[at] == 0 {
             return;
         }
-        let (id, at) = (ClientId(client), self.now());
-        let rng = &mut self.clients.rngs[client as usize];
-        let (operation, request) = self.workload.next(id, rng, at);
+        let node = self.clients.homes[at];
+        if self.nodes[node].as_live().is_none() {
+            // Nobody there: the next one, soon.
+            self.clients.homes[at] = (node + 1) % self.nodes.len();
+            self.after(Duration::from_millis(20), Event::Ask(client));
+            return;
+        }
+        self.clients.due[at] -= 1;
+        let rng = &mut self.clients.rngs[at];
+        let patience = Duration::from_millis(rng.range(200..1_500));
+        let impatient = !self.calm && self.plan.has(Fault::ImpatientClients);
+        let now = Duration::from_nanos(self.now);
+        let (operation, request) = self.workload.next(ClientId(client), rng, now);
         self.clients.last_request += 1;
         let number = self.clients.last_request;
         self.clients.waiting.insert(client, Waiting { request: number, operation, node });
         self.clients.senders.insert(number, client);
-        let limit = if impatient { patience } else { Duration::from_secs(20) };
+        let limit = if impatient { patience } else { PATIENCE };
         self.after(limit, Event::GiveUp { client, request: number });
         let workload = &self.workload;
         self.trace.note(self.now, || TraceEvent::Asks {
@@ -105,6 +142,24 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.count("request");
         self.trace.step(self.now, [1, u64::from(client), number]);
         self.give(node, input);
+    }
+
+    /// Every client gives up, and asks again at once and more than once.
+    pub(super) fn storm(&mut self) {
+        let waiting: Vec<(u32, u64)> = self
+            .clients
+            .waiting
+            .iter()
+            .map(|(client, waiting)| (*client, waiting.request))
+            .collect();
+        for (client, request) in waiting {
+            self.give_up(client, request);
+        }
+        for client in 0..self.clients.due.len() {
+            let due = &mut self.clients.due[client];
+            *due = (*due + STORM).min(MOST_DUE);
+            self.ask(u32::try_from(client).expect("clients are few"));
+        }
     }
 
     /// A client waits no longer.
@@ -176,7 +231,6 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let Some(waiting) = self.clients.waiting.remove(&client) else { return };
         let outcome = match &end {
             End::Replied(_) | End::Answered(_) => {
-                self.clients.acknowledged += 1;
                 self.count("acknowledged");
                 RequestEnd::Answered
             }
@@ -199,5 +253,19 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             let at = self.now();
             self.workload.ended(operation, end, at);
         }
+        self.go_on(client, outcome == RequestEnd::Answered);
+    }
+
+    /// A client is free: it asks for what is due meanwhile. One that was not answered waits first,
+    /// and turns to another node.
+    fn go_on(&mut self, client: u32, answered: bool) {
+        let rng = &mut self.clients.rngs[client as usize];
+        let pause = if answered {
+            Duration::from_millis(1)
+        } else {
+            self.clients.homes[client as usize] = rng.index(self.nodes.len());
+            rng.span(Duration::from_millis(50), Duration::from_millis(200))
+        };
+        self.after(pause, Event::Ask(client));
     }
 }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use quorate::StateMachine;
+use quorate_log::fault::Fault as DiskFault;
 
 use super::network::Shape;
 use super::plan::Fault;
@@ -12,7 +13,7 @@ use super::{Event, World};
 use crate::rng::Rng;
 
 /// Kinds that strike again and again, each with a timer of its own.
-const STRIKING: [Fault; 17] = [
+const STRIKING: [Fault; 20] = [
     Fault::Split,
     Fault::OneWay,
     Fault::Bridge,
@@ -26,11 +27,27 @@ const STRIKING: [Fault; 17] = [
     Fault::CrashAll,
     Fault::Pause,
     Fault::SlowNode,
+    Fault::ClockJump,
+    Fault::ApplyPanic,
+    Fault::RetryStorm,
     Fault::WriteError,
     Fault::SyncError,
     Fault::DiskFull,
     Fault::StuckDisk,
 ];
+
+/// What ends when something that struck for a while is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mending {
+    /// A slow node.
+    Node(usize),
+    /// A full disk.
+    Disk(usize),
+    /// A slow, narrow or cut link.
+    Link(usize, usize),
+    /// The shape of the network, by its number.
+    Shape(u64),
+}
 
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     pub(super) fn plan_disasters(&mut self, seed: u64) {
@@ -70,7 +87,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.count(fault.name());
         self.trace.step(self.now, [7, fault as u64, 0]);
         let node = self.schedule.index(self.nodes.len());
-        let other = (node + 1 + self.schedule.index(self.nodes.len())) % self.nodes.len();
+        let apart = 1 + self.schedule.index(self.nodes.len().max(2) - 1);
+        let other = (node + apart) % self.nodes.len();
         let span = self.schedule.span(Duration::from_millis(100), Duration::from_secs(5));
         let until = self.now + super::nanos(span);
         self.note_disaster(fault, node, until);
@@ -78,33 +96,78 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Fault::Crash => self.crash(node),
             Fault::CrashAll => (0..self.nodes.len()).for_each(|node| self.crash(node)),
             Fault::Pause => self.pause(node, span),
-            Fault::SlowNode => self.nodes[node].slower = 100,
+            Fault::SlowNode => {
+                self.nodes[node].slower = 100;
+                self.at(until, Event::Mend(Mending::Node(node)));
+            }
+            Fault::ClockJump => {
+                let jump = self.schedule.heavy_tailed(Duration::from_secs(4));
+                self.jump_clock(node, jump);
+            }
+            Fault::ApplyPanic => self.panic_at_next_command(node),
+            Fault::RetryStorm => self.storm(),
             Fault::StuckDisk => self.nodes[node].stuck_until = until,
-            Fault::WriteError => self.fail_next(node, quorate_log::fault::Fault::Fails),
-            Fault::SyncError => self.fail_next(node, quorate_log::fault::Fault::SyncLosesData),
-            Fault::DiskFull => self.fail_next(node, quorate_log::fault::Fault::NoSpace),
+            Fault::WriteError => self.fail_next(node, 1, DiskFault::Fails),
+            // A write comes before its sync; only syncs take notice of this one.
+            Fault::SyncError => self.fail_next(node, 8, DiskFault::SyncLosesData),
+            Fault::DiskFull => {
+                self.fill_up(node);
+                self.at(until, Event::Mend(Mending::Disk(node)));
+            }
+            _ => self.strike_network(fault, (node, other), until),
+        }
+    }
+
+    fn strike_network(&mut self, fault: Fault, (node, other): (usize, usize), until: u64) {
+        let mending = match fault {
             Fault::SlowLink => {
                 self.network.slow(node, other, 50);
                 self.note_link(node, other, LinkState::Slow, None);
+                Mending::Link(node, other)
             }
             Fault::Bandwidth => {
                 self.network.limit(node, other, 20_000);
                 self.note_link(node, other, LinkState::Narrow, None);
+                Mending::Link(node, other)
             }
             Fault::Clog => {
                 self.network.clog(node, other, until);
                 self.note_link(node, other, LinkState::Clogged, Some(until));
+                return;
             }
             Fault::Flap => {
                 let cut = self.schedule.coin();
                 self.network.cut(node, other, cut);
                 let state = if cut { LinkState::Cut } else { LinkState::Stands };
                 self.note_link(node, other, state, None);
+                Mending::Link(node, other)
             }
             _ => {
                 let shape = self.draw_shape(fault);
                 self.reshape(&shape);
+                self.shapes += 1;
+                Mending::Shape(self.shapes)
             }
+        };
+        self.at(until, Event::Mend(mending));
+    }
+
+    /// What struck for a while is over.
+    pub(super) fn mend(&mut self, mending: Mending) {
+        if self.calm {
+            return;
+        }
+        self.trace.step(self.now, [8, 0, 0]);
+        match mending {
+            Mending::Node(node) => self.nodes[node].slower = 1,
+            Mending::Disk(node) => self.nodes[node].disk.limit_room(None),
+            Mending::Link(from, to) => {
+                self.network.mend(from, to);
+                self.note_link(from, to, LinkState::Stands, None);
+            }
+            // Another shape may have taken its place.
+            Mending::Shape(number) if number == self.shapes => self.reshape(&Shape::Whole),
+            Mending::Shape(_) => {}
         }
     }
 
@@ -124,15 +187,39 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.crash(node);
     }
 
-    fn fail_next(&mut self, node: usize, fault: quorate_log::fault::Fault) {
+    /// The clock of a node shows a later time at once; what it waits for may be due.
+    pub fn jump_clock(&mut self, node: usize, jump: Duration) {
+        let now = self.now;
+        self.nodes[node].clock.jump(now, super::nanos(jump));
+        if let Some(live) = self.nodes[node].live() {
+            live.timer_at = None;
+        }
+        self.arm_timer(node);
+    }
+
+    /// The state machine of a node panics at its next command, as if its memory had gone bad. The
+    /// node stops there; it never goes on with that state.
+    pub fn panic_at_next_command(&mut self, node: usize) {
+        if let Some(live) = self.nodes[node].live() {
+            live.applier.machine().panic_next();
+        }
+    }
+
+    /// A disk has no room left beyond what its files take.
+    fn fill_up(&mut self, node: usize) {
         let disk = &self.nodes[node].disk;
-        disk.fail_at(disk.operations() + 1, fault);
+        let sizes = disk.names().into_iter().filter_map(|name| disk.bytes(&name));
+        let used = sizes.map(|bytes| bytes.len() as u64).sum();
+        disk.limit_room(Some(used));
+    }
+
+    fn fail_next(&mut self, node: usize, operations: u64, fault: DiskFault) {
+        let disk = &self.nodes[node].disk;
+        let next = disk.operations() + 1;
+        (next..next + operations).for_each(|number| disk.fail_at(number, fault));
     }
 
     fn draw_shape(&mut self, fault: Fault) -> Shape {
-        if self.schedule.chance(300_000) {
-            return Shape::Whole;
-        }
         let mut order: Vec<usize> = (0..self.nodes.len()).collect();
         for at in (1..order.len()).rev() {
             let other = self.schedule.index(at + 1);

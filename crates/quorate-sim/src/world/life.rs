@@ -110,7 +110,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             let what = format!("node {node} forgot that it was founded");
             return Err(Broken::new("no silent loss", what));
         };
-        self.nodes[node].clock.began = self.now;
+        self.nodes[node].clock.begin(self.now);
         let seed = self.nodes[node].rng.next_u64();
         let boot = recovered.boot;
         self.note_start(node, &recovered);

@@ -36,6 +36,7 @@ pub use self::plan::{Fault, Faults, Plan};
 pub use self::trace::{Trace, TraceEvent, Traced};
 
 use self::clients::Clients;
+use self::disaster::Mending;
 use self::network::Network;
 use self::node::{LocalClock, Node, State};
 use self::workload::Workload;
@@ -75,7 +76,9 @@ enum Event {
     Closed { node: usize, life: u64, peer: usize },
     Client(u32),
     GiveUp { client: u32, request: u64 },
+    Ask(u32),
     Disaster(Fault),
+    Mend(Mending),
 }
 
 #[derive(Debug)]
@@ -123,6 +126,8 @@ pub struct World<M: StateMachine + Default, W> {
     schedule: Rng,
     /// Nothing goes wrong any more.
     calm: bool,
+    /// Shapes that the network took.
+    shapes: u64,
 }
 
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
@@ -152,6 +157,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             trace: Trace::new(),
             schedule: Rng::stream(seed, "schedule", 0),
             calm: false,
+            shapes: 0,
         };
         for node in 0..setup.nodes {
             world.after(Duration::ZERO, Event::Start { node, life: 0 });
@@ -303,8 +309,16 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.give_up(client, request);
                 Ok(())
             }
+            Event::Ask(client) => {
+                self.ask(client);
+                Ok(())
+            }
             Event::Disaster(fault) => {
                 self.strike(fault);
+                Ok(())
+            }
+            Event::Mend(mending) => {
+                self.mend(mending);
                 Ok(())
             }
         }
@@ -369,7 +383,7 @@ fn new_node<M: StateMachine>(
         disk,
         life: 0,
         state: State::Down,
-        clock: LocalClock { gain: gain - drift, began: 0 },
+        clock: LocalClock { gain: gain - drift, began: 0, shown: 0 },
         paused_until: 0,
         stuck_until: 0,
         slower: 1,

@@ -100,6 +100,12 @@ impl Network {
         self.link(from, to).cut = cut;
     }
 
+    /// A link stands and is as fast as others; what it holds back it still holds back.
+    pub(crate) fn mend(&mut self, from: usize, to: usize) {
+        let link = self.link(from, to);
+        (link.cut, link.slower, link.bandwidth) = (false, 0, 0);
+    }
+
     pub(crate) fn slow(&mut self, from: usize, to: usize, slower: u32) {
         self.link(from, to).slower = slower;
     }

@@ -74,8 +74,10 @@ pub(crate) struct Live<M: StateMachine> {
 pub(crate) struct LocalClock {
     /// Parts in a million by which it gains; negative where it loses.
     pub(crate) gain: i64,
-    /// World time at which this life began.
+    /// World time from which it runs at this speed.
     pub(crate) began: u64,
+    /// What it showed then.
+    pub(crate) shown: u64,
 }
 
 impl LocalClock {
@@ -83,14 +85,24 @@ impl LocalClock {
     pub(crate) fn local(self, now: u64) -> Instant {
         let passed = i128::from(now.saturating_sub(self.began));
         let shown = passed + passed * i128::from(self.gain) / 1_000_000;
-        Instant::from_nanos(u64::try_from(shown).unwrap_or_default())
+        Instant::from_nanos(self.shown + u64::try_from(shown).unwrap_or_default())
     }
 
     /// When, in world time, the clock shows `local`, or a moment later.
     pub(crate) fn world(self, local: Instant) -> u64 {
-        let shown = i128::from(local.as_nanos());
+        let shown = i128::from(local.as_nanos().saturating_sub(self.shown));
         let passed = shown * 1_000_000 / (1_000_000 + i128::from(self.gain)) + 1;
         self.began + u64::try_from(passed).unwrap_or(u64::MAX / 2)
+    }
+
+    /// Begins anew with a life.
+    pub(crate) const fn begin(&mut self, now: u64) {
+        (self.began, self.shown) = (now, 0);
+    }
+
+    /// Shows a later time from `now` on.
+    pub(crate) fn jump(&mut self, now: u64, by: u64) {
+        (self.shown, self.began) = (self.local(now).as_nanos() + by, now);
     }
 }
 

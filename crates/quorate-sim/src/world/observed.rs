@@ -2,7 +2,8 @@
 //!
 //! The same command at the same place must give the same reply on every node, whoever waits for it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::panic;
 
 use quorate::{Applying, Codec, StateMachine};
 
@@ -12,11 +13,22 @@ pub(crate) struct Observed<M> {
     inner: M,
     /// Index of the entry and fingerprint of the reply, since they were last taken.
     replies: RefCell<Vec<(u64, u64)>>,
+    /// The next command panics.
+    panics: Cell<bool>,
 }
+
+/// What a panic on purpose carries.
+#[derive(Debug)]
+pub(crate) struct OnPurpose;
 
 impl<M> Observed<M> {
     pub(crate) const fn new(inner: M) -> Self {
-        Self { inner, replies: RefCell::new(Vec::new()) }
+        Self { inner, replies: RefCell::new(Vec::new()), panics: Cell::new(false) }
+    }
+
+    /// Lets the next command panic.
+    pub(crate) fn panic_next(&self) {
+        self.panics.set(true);
     }
 
     /// Index and fingerprint of every reply since this was last asked.
@@ -32,6 +44,10 @@ impl<M: StateMachine> StateMachine for Observed<M> {
     type Answer = M::Answer;
 
     fn apply(&mut self, at: &Applying, command: M::Command) -> Self::Reply {
+        if self.panics.take() {
+            // Without the hook: nobody is to be told of what was meant to happen.
+            panic::resume_unwind(Box::new(OnPurpose));
+        }
         let reply = self.inner.apply(at, command);
         let mut bytes = Vec::new();
         let encoded = reply.encode(&mut bytes).is_ok();

@@ -55,8 +55,12 @@ pub enum Fault {
     SlowNode,
     /// Clocks run at different speeds.
     Drift,
+    /// A clock jumps ahead.
+    ClockJump,
     /// Timers fire late.
     LateTimer,
+    /// The state machine of one node panics.
+    ApplyPanic,
     /// What was not synced is lost in part when the power fails; the rest is torn or reordered.
     Unsynced,
     /// A write fails.
@@ -73,11 +77,13 @@ pub enum Fault {
     Sizes,
     /// Clients give up before they hear how a call ended.
     ImpatientClients,
+    /// All clients give up at once and ask again at once, more than once.
+    RetryStorm,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 34] = [
         Self::Drop,
         Self::Duplicate,
         Self::Reorder,
@@ -100,7 +106,9 @@ impl Fault {
         Self::Pause,
         Self::SlowNode,
         Self::Drift,
+        Self::ClockJump,
         Self::LateTimer,
+        Self::ApplyPanic,
         Self::Unsynced,
         Self::WriteError,
         Self::SyncError,
@@ -109,6 +117,7 @@ impl Fault {
         Self::StuckDisk,
         Self::Sizes,
         Self::ImpatientClients,
+        Self::RetryStorm,
     ];
 
     /// The name on the command line.
@@ -137,7 +146,9 @@ impl Fault {
             Self::Pause => "pause",
             Self::SlowNode => "slow-node",
             Self::Drift => "drift",
+            Self::ClockJump => "clock-jump",
             Self::LateTimer => "late-timer",
+            Self::ApplyPanic => "apply-panic",
             Self::Unsynced => "unsynced",
             Self::WriteError => "write-error",
             Self::SyncError => "sync-error",
@@ -146,6 +157,7 @@ impl Fault {
             Self::StuckDisk => "stuck-disk",
             Self::Sizes => "sizes",
             Self::ImpatientClients => "impatient-clients",
+            Self::RetryStorm => "retry-storm",
         }
     }
 
@@ -269,7 +281,8 @@ pub struct Plan {
     pub shape_every: Duration,
     /// Time between two crashes.
     pub crash_every: Duration,
-    /// Parts in a million of effects before which a node dies.
+    /// Parts in a million of effects, and ten times that of steps of a log, before which a node
+    /// dies.
     pub crash_at_effect: u32,
     /// Parts in a million of steps of recovery before which a node dies.
     pub crash_in_recovery: u32,
@@ -287,16 +300,19 @@ impl Plan {
     pub fn draw(seed: u64, allowed: &Faults) -> Self {
         let coin = |kind: &Fault| Rng::stream(seed, kind.name(), 0).coin();
         let on: BTreeSet<Fault> = allowed.iter().filter(coin).collect();
+        // Squared, so that most runs meet low rates and some meet high ones: a world in which
+        // nothing gets through shows little.
         let rate = |kind: Fault, max: u64| {
-            let drawn = Rng::stream(seed, kind.name(), 1).range(1_000..max);
+            let part = Rng::stream(seed, kind.name(), 1).range(0..1_001);
+            let drawn = 1_000 + (max - 1_000) * part * part / 1_000_000;
             if on.contains(&kind) { u32::try_from(drawn).expect("a rate is small") } else { 0 }
         };
         let mut spans = Rng::stream(seed, "spans", 0);
         let mut span =
             |min, max| spans.span(Duration::from_millis(min), Duration::from_millis(max));
         Self {
-            drop: rate(Fault::Drop, 200_000),
-            duplicate: rate(Fault::Duplicate, 200_000),
+            drop: rate(Fault::Drop, 300_000),
+            duplicate: rate(Fault::Duplicate, 500_000),
             replay: rate(Fault::Replay, 20_000),
             corrupt: rate(Fault::Corrupt, 20_000),
             crash_at_effect: rate(Fault::CrashAtEffect, 2_000) / 20,

@@ -1,6 +1,8 @@
 //! The shell around each node: what threads and sockets do in production, one step at a time.
 
 use core::time::Duration;
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 
 use quorate::StateMachine;
@@ -14,6 +16,7 @@ use quorate_core::{BootCounter, Index, NodeId, RoleName};
 use quorate_log::Progress;
 
 use super::network::Fate;
+use super::observed::OnPurpose;
 use super::plan::Fault;
 use super::trace::{Arrival, TraceEvent, name};
 use super::words::words;
@@ -321,6 +324,12 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if self.postpone(node, |node, life| Event::LogStep { node, life }) {
             return Ok(());
         }
+        if !self.calm && self.schedule.chance(self.plan.crash_at_effect * 10) {
+            self.count("crash-at-effect");
+            self.note_strike(Fault::CrashAtEffect, Some(node), None);
+            self.crash(node);
+            return Ok(());
+        }
         let life = self.nodes[node].life;
         let Some(live) = self.nodes[node].live() else { return Ok(()) };
         live.log_busy = false;
@@ -394,11 +403,20 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         live.apply_busy = false;
         let Some((entries, answers)) = live.applying.pop_front() else { return Ok(()) };
         let mut replies = Vec::new();
-        let applied = live.applier.apply(&entries, &answers, |origin, reply| {
-            replies.push((origin, reply));
-        });
-        if let Err(error) = applied {
-            return Err(Broken::new("commands decode", format!("node {node}: {error}")));
+        let applied = panic::catch_unwind(AssertUnwindSafe(|| {
+            live.applier.apply(&entries, &answers, |origin, reply| replies.push((origin, reply)))
+        }));
+        match applied {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                return Err(Broken::new("commands decode", format!("node {node}: {error}")));
+            }
+            // The state is never used again.
+            Err(payload) if payload.is::<OnPurpose>() => {
+                self.crash(node);
+                return Ok(());
+            }
+            Err(payload) => return Err(panicked(node, live.applier.applying(), &*payload)),
         }
         let prints = live.applier.machine().take_replies();
         let more = !live.applying.is_empty();
@@ -445,6 +463,17 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     fn count_bytes(&mut self, bytes: usize) {
         *self.counts.entry("frame bytes").or_default() += bytes as u64;
     }
+}
+
+/// A state machine that panics by itself does so on every node that executes the entry.
+fn panicked(node: usize, index: Index, payload: &(dyn Any + Send)) -> Broken {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+    let what = format!(
+        "node {node} panics at entry {index}: {text}. Every node will, and none goes on: refuse \
+         what the state machine cannot do with a reply"
+    );
+    Broken::new("the state machine does not panic", what)
 }
 
 /// Whether a virtual disk failed on purpose.
