@@ -187,7 +187,9 @@ impl Fault {
             Self::Pause => "A node stops for a while, then goes on with what it knew",
             Self::SlowNode => "A node does everything slowly",
             Self::Drift => "Clocks run at different speeds",
+            Self::ClockJump => "A clock jumps ahead",
             Self::LateTimer => "Timers fire late",
+            Self::ApplyPanic => "The state machine of one node panics",
             Self::Unsynced => {
                 "What was not synced is lost in part when the power fails; the rest is torn or reordered"
             }
@@ -198,6 +200,7 @@ impl Fault {
             Self::StuckDisk => "A disk does nothing for a while",
             Self::Sizes => "Commands of very different sizes, up to the limit",
             Self::ImpatientClients => "Clients give up before they hear how a call ended",
+            Self::RetryStorm => "All clients give up at once and ask again at once, more than once",
         }
     }
 
