@@ -37,10 +37,12 @@ pub mod history;
 pub mod invariants;
 pub mod linearizable;
 pub mod model;
+pub mod regression;
 pub mod rng;
 pub mod run;
 pub mod shrink;
 pub mod store;
+pub mod totals;
 pub mod world;
 
 pub use history::{ClientId, History, Operation, OperationId, Outcome};

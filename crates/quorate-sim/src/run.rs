@@ -1,11 +1,19 @@
 //! One seed, run through both of its phases and judged.
+//!
+//! A [`Target`] says which state machine the nodes run and what its clients ask for; a [`Run`] is a
+//! target with its [`Options`], and runs, repeats and shrinks any seed. [`BuiltIn`] is the target
+//! where nobody brings one.
 
 use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use quorate::StateMachine;
 
 use crate::invariants::Broken;
 use crate::store::{Store, StoreWorkload};
+use crate::world::workload::Workload;
 use crate::world::{Fault, Faults, Plan, Setup, Traced, World};
 
 /// Time that a mended cluster has to elect, serve and converge.
@@ -38,11 +46,44 @@ impl Default for Options {
     }
 }
 
+/// What the nodes of a world run, and what its clients ask for.
+pub trait Target {
+    /// The state machine.
+    type Machine: StateMachine + Default;
+    /// Its clients.
+    type Workload: Workload<Self::Machine>;
+
+    /// The clients of one run.
+    fn workload(&self, plan: &Plan) -> Self::Workload;
+
+    /// How to run a seed once more, and how to keep it as a test: lines to paste.
+    fn again(&self, seed: u64, options: &Options) -> String;
+}
+
+/// The store that the simulator brings along.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BuiltIn;
+
+impl Target for BuiltIn {
+    type Machine = Store;
+    type Workload = StoreWorkload;
+
+    fn workload(&self, plan: &Plan) -> StoreWorkload {
+        StoreWorkload::new(plan.has(Fault::Sizes))
+    }
+
+    fn again(&self, seed: u64, options: &Options) -> String {
+        format!("as a test, to run it again: {}", crate::regression::line(seed, options))
+    }
+}
+
 /// What a seed showed.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
+    /// The settings.
+    pub options: Options,
     /// The faults that it drew.
     pub plan: Plan,
     /// Simulated time.
@@ -55,6 +96,8 @@ pub struct Outcome {
     pub broken: Option<Broken>,
     /// The last events before it broke, or all where they were asked for.
     pub events: Vec<Traced>,
+    /// How to run it once more.
+    pub again: String,
 }
 
 impl Outcome {
@@ -75,7 +118,7 @@ impl fmt::Display for Outcome {
                 writeln!(f, "drawn: {:?}", self.plan)?;
                 writeln!(f, "the last events:")?;
                 self.events.iter().try_for_each(|event| writeln!(f, "  {event}"))?;
-                write!(f, "again: quorate sim --seed {seed}")
+                f.write_str(&self.again)
             }
         }
     }
@@ -92,51 +135,111 @@ pub enum Lines {
     All,
 }
 
+/// A target and the settings to run it with.
+#[derive(Clone, Debug)]
+pub struct Run<T> {
+    target: T,
+    options: Options,
+}
+
+impl<T: Target> Run<T> {
+    /// Runs of this target.
+    pub const fn new(target: T, options: Options) -> Self {
+        Self { target, options }
+    }
+
+    /// The settings.
+    pub const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The same target with other settings.
+    pub(crate) fn with(&self, options: Options) -> Run<&T> {
+        Run { target: &self.target, options }
+    }
+
+    /// Runs one seed, with the faults that it draws.
+    #[must_use]
+    pub fn seed(&self, seed: u64, lines: Lines) -> Outcome {
+        self.plan(seed, Plan::draw(seed, &self.options.faults), lines)
+    }
+
+    /// Runs one seed with faults that were chosen, not drawn.
+    #[must_use]
+    pub fn plan(&self, seed: u64, plan: Plan, lines: Lines) -> Outcome {
+        let options = &self.options;
+        let setup = Setup {
+            seed,
+            nodes: options.nodes,
+            clients: options.clients,
+            request_every: Duration::from_secs(1) / options.rate.max(1),
+            plan: plan.clone(),
+        };
+        let mut world: World<T::Machine, T::Workload> =
+            World::new(&setup, self.target.workload(&plan));
+        match lines {
+            Lines::None => {}
+            Lines::Recent => world.trace_mut().keep_recent(),
+            Lines::All => world.trace_mut().keep_all(),
+        }
+        // A world that panicked is asked for what happened before, and for nothing else.
+        let run = AssertUnwindSafe(|| both_phases(&mut world, options));
+        let broken = match catch_unwind(run) {
+            Ok(outcome) => outcome.err(),
+            Err(panic) => Some(Broken::new("no panic", words_of(&*panic))),
+        };
+        if let Some(broken) = &broken {
+            world.note_broken(broken);
+        }
+        let drawn = Options { faults: Faults::only(plan.on.iter().copied()), ..options.clone() };
+        let named = if plan == Plan::draw(seed, &options.faults) { options } else { &drawn };
+        Outcome {
+            seed,
+            options: options.clone(),
+            simulated: world.now(),
+            hash: world.trace().hash(),
+            counts: world.counts().clone(),
+            broken,
+            events: world.trace_mut().take_events(),
+            again: self.target.again(seed, named),
+            plan,
+        }
+    }
+}
+
+impl<T: Target> Target for &T {
+    type Machine = T::Machine;
+    type Workload = T::Workload;
+
+    fn workload(&self, plan: &Plan) -> T::Workload {
+        (**self).workload(plan)
+    }
+
+    fn again(&self, seed: u64, options: &Options) -> String {
+        (**self).again(seed, options)
+    }
+}
+
 /// Runs one seed of the built-in store.
 #[must_use]
 pub fn run_seed(seed: u64, options: &Options, lines: Lines) -> Outcome {
-    let plan = Plan::draw(seed, &options.faults);
-    run_plan(seed, options, plan, lines)
+    Run::new(BuiltIn, options.clone()).seed(seed, lines)
 }
 
-/// Runs one seed with faults that were chosen, not drawn.
+/// Runs one seed of the built-in store with faults that were chosen, not drawn.
 #[must_use]
 pub fn run_plan(seed: u64, options: &Options, plan: Plan, lines: Lines) -> Outcome {
-    let setup = Setup {
-        seed,
-        nodes: options.nodes,
-        clients: options.clients,
-        request_every: Duration::from_secs(1) / options.rate.max(1),
-        plan: plan.clone(),
-    };
-    let workload = StoreWorkload::new(plan.has(Fault::Sizes));
-    let mut world: World<Store, StoreWorkload> = World::new(&setup, workload);
-    match lines {
-        Lines::None => {}
-        Lines::Recent => world.trace_mut().keep_recent(),
-        Lines::All => world.trace_mut().keep_all(),
-    }
-    let broken = both_phases(&mut world, options).err();
-    if let Some(broken) = &broken {
-        world.note_broken(broken);
-    }
-    Outcome {
-        seed,
-        plan,
-        simulated: world.now(),
-        hash: world.trace().hash(),
-        counts: world.counts().clone(),
-        broken,
-        events: world.trace_mut().take_events(),
-    }
+    Run::new(BuiltIn, options.clone()).plan(seed, plan, lines)
 }
 
-fn both_phases(world: &mut World<Store, StoreWorkload>, options: &Options) -> Result<(), Broken> {
+fn both_phases<M: StateMachine + Default, W: Workload<M>>(
+    world: &mut World<M, W>,
+    options: &Options,
+) -> Result<(), Broken> {
     world.run_for(options.duration)?;
     world.heal();
-    let acknowledged = |world: &World<Store, StoreWorkload>| {
-        world.counts().get("acknowledged").copied().unwrap_or_default()
-    };
+    let acknowledged =
+        |world: &World<M, W>| world.counts().get("acknowledged").copied().unwrap_or_default();
     // What was under way when everything was mended may still fail; then nothing may.
     world.run_for(RECOVERY)?;
     let before = acknowledged(world);
@@ -150,6 +253,12 @@ fn both_phases(world: &mut World<Store, StoreWorkload>, options: &Options) -> Re
         let what = format!("a mended cluster does not converge: {}", world.describe());
         return Err(Broken::new("liveness", what));
     }
-    use crate::world::workload::Workload;
     world.workload().verdict().map_err(|what| Broken::new("linearizability", what))
+}
+
+/// What a panic says.
+fn words_of(panic: &(dyn core::any::Any + Send)) -> String {
+    let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+    let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
+    words.unwrap_or_else(|| "a panic without words".to_owned())
 }

@@ -6,7 +6,7 @@
 
 use core::time::Duration;
 
-use crate::run::{Lines, Options, Outcome, run_plan};
+use crate::run::{BuiltIn, Lines, Options, Outcome, Run, Target};
 use crate::world::Plan;
 
 /// A run that still fails, and how it was found.
@@ -22,47 +22,56 @@ pub struct Shrunk {
     pub runs: u32,
 }
 
-/// Shrinks a failing seed; `None` where it does not fail.
+/// Shrinks a failing seed of the built-in store; `None` where it does not fail.
 #[must_use]
 pub fn shrink(seed: u64, options: &Options) -> Option<Shrunk> {
-    let plan = Plan::draw(seed, &options.faults);
-    let first = run_plan(seed, options, plan.clone(), Lines::None);
-    let broken = first.broken?.invariant;
-    let mut search = Search { seed, broken, runs: 1 };
-    let mut options =
-        Options { duration: first.simulated.min(options.duration), ..options.clone() };
-    let mut plan = plan;
-    loop {
-        let before = (options.clone(), plan.clone());
-        for kind in plan.on.clone() {
-            let fewer = plan.clone().without(kind);
-            if search.fails(&options, &fewer) {
-                plan = fewer;
-            }
-        }
-        for smaller in smaller(&options) {
-            if search.fails(&smaller, &plan) {
-                options = smaller;
-            }
-        }
-        if (&options, &plan) == (&before.0, &before.1) {
-            break;
-        }
-    }
-    let outcome = run_plan(seed, &options, plan.clone(), Lines::Recent);
-    Some(Shrunk { options, plan, outcome, runs: search.runs })
+    Run::new(BuiltIn, options.clone()).shrink(seed)
 }
 
-struct Search {
+impl<T: Target> Run<T> {
+    /// Shrinks a failing seed; `None` where it does not fail.
+    #[must_use]
+    pub fn shrink(&self, seed: u64) -> Option<Shrunk> {
+        let mut plan = Plan::draw(seed, &self.options().faults);
+        let first = self.plan(seed, plan.clone(), Lines::None);
+        let broken = first.broken?.invariant;
+        let mut search = Search { run: self, seed, broken, runs: 1 };
+        let duration = whole_millis(first.simulated.min(self.options().duration));
+        let mut options = Options { duration, ..self.options().clone() };
+        loop {
+            let before = (options.clone(), plan.clone());
+            for kind in plan.on.clone() {
+                let fewer = plan.clone().without(kind);
+                if search.fails(&options, &fewer) {
+                    plan = fewer;
+                }
+            }
+            for smaller in smaller(&options) {
+                if search.fails(&smaller, &plan) {
+                    options = smaller;
+                }
+            }
+            if (&options, &plan) == (&before.0, &before.1) {
+                break;
+            }
+        }
+        let runs = search.runs;
+        let outcome = self.with(options.clone()).plan(seed, plan.clone(), Lines::Recent);
+        Some(Shrunk { options, plan, outcome, runs })
+    }
+}
+
+struct Search<'a, T> {
+    run: &'a Run<T>,
     seed: u64,
     broken: &'static str,
     runs: u32,
 }
 
-impl Search {
+impl<T: Target> Search<'_, T> {
     fn fails(&mut self, options: &Options, plan: &Plan) -> bool {
         self.runs += 1;
-        let outcome = run_plan(self.seed, options, plan.clone(), Lines::None);
+        let outcome = self.run.with(options.clone()).plan(self.seed, plan.clone(), Lines::None);
         outcome.broken.is_some_and(|broken| broken.invariant == self.broken)
     }
 }
@@ -77,7 +86,13 @@ fn smaller(options: &Options) -> Vec<Options> {
         all.push(Options { clients: options.clients / 2, ..options.clone() });
     }
     if options.duration > Duration::from_secs(1) {
-        all.push(Options { duration: options.duration * 3 / 4, ..options.clone() });
+        all.push(Options { duration: whole_millis(options.duration * 3 / 4), ..options.clone() });
     }
     all
+}
+
+/// The same, rounded up: short to write in a test.
+fn whole_millis(span: Duration) -> Duration {
+    let millis = span.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }

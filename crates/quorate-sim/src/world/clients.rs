@@ -166,6 +166,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     pub(super) fn give_up(&mut self, client: u32, request: u64) {
         if self.clients.waiting.get(&client).is_some_and(|waiting| waiting.request == request) {
             self.count("client gave up");
+            if self.plan.has(Fault::ImpatientClients) {
+                self.count(Fault::ImpatientClients.name());
+            }
             self.end_request(request, End::Unknown);
         }
     }

@@ -58,6 +58,11 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.after(span, Event::Disaster(fault));
             }
         }
+        for fault in [Fault::Drift, Fault::Sizes] {
+            if self.plan.has(fault) {
+                self.count(fault.name());
+            }
+        }
         if self.plan.has(Fault::SlowDisk) {
             let slow = self.schedule.index(self.nodes.len());
             self.nodes[slow].disk_slower = 20;

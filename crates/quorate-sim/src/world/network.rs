@@ -27,6 +27,8 @@ struct Link {
     clogged_until: u64,
     /// When the last frame arrives, where frames keep their order or the link its rate.
     busy_until: u64,
+    /// When the last frame arrives.
+    latest: u64,
 }
 
 /// All links.
@@ -36,6 +38,8 @@ pub(crate) struct Network {
     links: Vec<Link>,
     rng: Rng,
     calm: bool,
+    /// What befell frames since this was last taken.
+    struck: Vec<Fault>,
 }
 
 /// How the nodes are cut off from each other.
@@ -74,7 +78,13 @@ impl core::fmt::Display for Shape {
 
 impl Network {
     pub(crate) fn new(nodes: usize, rng: Rng) -> Self {
-        Self { nodes, links: vec![Link::default(); nodes * nodes], rng, calm: false }
+        Self {
+            nodes,
+            links: vec![Link::default(); nodes * nodes],
+            rng,
+            calm: false,
+            struck: Vec::new(),
+        }
     }
 
     /// Everything stands, nothing is lost, nothing is late.
@@ -118,6 +128,11 @@ impl Network {
         self.link(from, to).clogged_until = until;
     }
 
+    /// What befell frames since this was last asked.
+    pub(crate) fn take_struck(&mut self) -> Vec<Fault> {
+        core::mem::take(&mut self.struck)
+    }
+
     /// Decides what becomes of a frame of this many bytes.
     pub(crate) fn fate(
         &mut self,
@@ -135,7 +150,11 @@ impl Network {
         let much_later = self.rng.heavy_tailed(Duration::from_secs(2));
         let calm = self.calm;
         let link = self.link(from, to);
-        if link.cut || (lost && !calm) {
+        if link.cut {
+            return Fate::Lost;
+        }
+        if lost && !calm {
+            self.struck.push(Fault::Drop);
             return Fate::Lost;
         }
         let mut at = now + nanos(delay) * u64::from(link.slower.max(1));
@@ -147,12 +166,22 @@ impl Network {
             at = at.max(link.busy_until + 1);
             link.busy_until = at;
         }
+        let is_overtaking = at < link.latest;
+        link.latest = link.latest.max(at);
         let mut arrivals = vec![Duration::from_nanos(at - now)];
         if again && !calm {
             arrivals.push(Duration::from_nanos(at - now) + other_delay);
+            self.struck.push(Fault::Duplicate);
         }
         if replayed && !calm {
             arrivals.push(much_later);
+            self.struck.push(Fault::Replay);
+        }
+        if is_overtaking && !calm && plan.has(Fault::Reorder) {
+            self.struck.push(Fault::Reorder);
+        }
+        if delay > plan.delay * 8 && !calm {
+            self.struck.push(Fault::HeavyTail);
         }
         Fate::Arrives(arrivals)
     }

@@ -265,6 +265,71 @@ impl Faults {
     }
 }
 
+impl fmt::Display for Faults {
+    /// As [`str::parse`] reads it, in the shorter of two ways.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |kinds: &mut dyn Iterator<Item = Fault>, sign: &str| {
+            kinds.map(|kind| format!("{sign}{kind}")).collect::<Vec<_>>().join(",")
+        };
+        if self.0.is_empty() {
+            return f.write_str("none");
+        }
+        if self.0.len() * 2 <= Fault::ALL.len() {
+            return f.write_str(&names(&mut self.iter(), ""));
+        }
+        let off = names(&mut Fault::ALL.into_iter().filter(|kind| !self.contains(*kind)), "-");
+        f.write_str(if off.is_empty() { "all" } else { "all," })?;
+        f.write_str(&off)
+    }
+}
+
+/// No kind of fault has this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownFault(pub String);
+
+impl fmt::Display for UnknownFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = Fault::ALL.iter().map(|fault| fault.name()).collect();
+        write!(f, "no fault is named `{}`; there are {}", self.0, names.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownFault {}
+
+impl core::str::FromStr for Faults {
+    type Err = UnknownFault;
+
+    /// Reads `all`, `none`, `drop,crash` or `all,-crash`.
+    fn from_str(text: &str) -> Result<Self, UnknownFault> {
+        let mut words = text.split(',').map(str::trim).peekable();
+        let mut faults = match words.peek() {
+            Some(&"all") => {
+                words.next();
+                Self::all()
+            }
+            Some(&"none") => {
+                words.next();
+                Self::none()
+            }
+            Some(first) if first.starts_with('-') => Self::all(),
+            _ => Self::none(),
+        };
+        for word in words {
+            let (name, off) = match word.strip_prefix('-') {
+                Some(name) => (name, true),
+                None => (word, false),
+            };
+            let kind = Fault::named(name).ok_or_else(|| UnknownFault(name.to_owned()))?;
+            if off {
+                faults.0.remove(&kind)
+            } else {
+                faults.0.insert(kind)
+            };
+        }
+        Ok(faults)
+    }
+}
+
 /// The faults of one run with their rates. A rate of zero, or no interval, is off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {

@@ -232,14 +232,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if let Some(words) = words {
             self.note_sent(number, (from, target), words, (bytes.len(), &fate));
         }
-        let Fate::Arrives(arrivals) = fate else {
-            self.count("drop");
-            return Ok(());
-        };
-        match arrivals.len() {
-            1 => {}
-            _ => self.count("duplicate"),
+        for fault in self.network.take_struck() {
+            self.count(fault.name());
         }
+        let Fate::Arrives(arrivals) = fate else { return Ok(()) };
         let bytes = Rc::new(bytes);
         for span in arrivals {
             let bytes = Rc::clone(&bytes);

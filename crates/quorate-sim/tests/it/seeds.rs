@@ -1,29 +1,45 @@
 //! Whole clusters in virtual worlds: every seed is clean, and a seed is one run.
 
-use std::collections::BTreeMap;
-
 use quorate_sim::run::{Lines, Options, run_seed};
+use quorate_sim::totals::{Bounds, Totals};
 use quorate_sim::world::{Fault, Faults, TraceEvent};
 
 #[test]
 fn seeds_are_clean_and_show_what_they_promise() {
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    let options = Options::default();
+    let mut totals = Totals::new(Bounds::of(&options));
     for seed in 0..24 {
-        let outcome = run_seed(seed, &Options::default(), Lines::None);
+        let outcome = run_seed(seed, &options, Lines::None);
         if outcome.broken.is_some() {
-            panic!("{}", run_seed(seed, &Options::default(), Lines::Recent));
+            panic!("{}", run_seed(seed, &options, Lines::Recent));
         }
-        for (what, count) in outcome.counts {
-            *counts.entry(what).or_default() += count;
-        }
+        totals.add(&outcome);
     }
-    for what in ["acknowledged", "leader", "truncation", "recovery", "unsynced"] {
-        assert!(counts.get(what).is_some_and(|count| *count > 0), "no {what} in {counts:?}");
+    println!("{totals}");
+    assert_eq!(totals.verdict(), Ok(()));
+    for what in ["acknowledged", "leader", "truncation", "recovery"] {
+        assert!(totals.count(what) > 0, "no {what}\n{totals}");
     }
-    for what in [Fault::Drop, Fault::Corrupt, Fault::Crash, Fault::Split, Fault::SyncError] {
-        let what = what.name();
-        assert!(counts.get(what).is_some_and(|count| *count > 0), "no {what} in {counts:?}");
+    for kind in Fault::ALL {
+        assert!(totals.count(kind.name()) > 0, "no {kind}\n{totals}");
     }
+}
+
+#[test]
+fn a_run_that_shows_too_little_is_worth_nothing() {
+    let options = Options { faults: Faults::none(), ..Options::default() };
+    let outcome = run_seed(1, &options, Lines::None);
+    let mut totals = Totals::new(Bounds::of(&Options::default()));
+    for _ in 0..100 {
+        totals.add(&outcome);
+    }
+    let lacks = totals.verdict().unwrap_err();
+    assert!(lacks.contains("seed 1 does not count: it had 0 faults only"), "{lacks}");
+    assert!(lacks.contains("never happened in 100 seeds: unknown, truncation, drop"), "{lacks}");
+    assert_eq!(totals.counted(), 0);
+    let mut totals = Totals::new(Bounds::of(&options));
+    (0..100).for_each(|_| totals.add(&outcome));
+    assert_eq!(totals.verdict(), Ok(()));
 }
 
 #[test]

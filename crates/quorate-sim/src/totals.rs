@@ -1,0 +1,229 @@
+//! What many seeds showed together, and whether that is worth anything.
+//!
+//! A clean run proves nothing about what did not happen in it. So a seed counts only if it was long
+//! and busy enough, and a whole run only if every kind of fault struck, and every change that a
+//! cluster goes through took place, at least once.
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use crate::run::{Options, Outcome};
+use crate::world::{Fault, Faults};
+
+/// Seeds from which on a run must have shown everything.
+const ENOUGH_SEEDS: u64 = 100;
+
+/// What a cluster goes through, by the names of the world's counters, and whether it needs faults.
+const STEPS: [(&str, bool); 8] = [
+    ("acknowledged", false),
+    ("dry run", false),
+    ("campaign", false),
+    ("leader", false),
+    ("following", false),
+    ("recovery", false),
+    ("unknown", true),
+    ("truncation", true),
+];
+
+/// What makes a run worth something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// World time that each seed must have.
+    pub simulated: Duration,
+    /// Requests that were acknowledged in each seed.
+    pub acknowledged: u64,
+    /// Faults that struck in each seed.
+    pub faults: u64,
+    /// Kinds of faults each of which must strike in the whole run.
+    pub kinds: Faults,
+    /// Counters that must not be at zero after the whole run.
+    pub steps: Vec<&'static str>,
+}
+
+impl Bounds {
+    /// None: whatever happens is enough.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            simulated: Duration::ZERO,
+            acknowledged: 0,
+            faults: 0,
+            kinds: Faults::none(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// What the house asks of seeds with these settings.
+    #[must_use]
+    pub fn of(options: &Options) -> Self {
+        let kinds: Vec<Fault> = options.faults.iter().collect();
+        let is_full = kinds.len() == Fault::ALL.len();
+        Self {
+            simulated: Duration::from_secs(60),
+            acknowledged: 500,
+            faults: u64::from(is_full),
+            // One node, or two, have no network to speak of.
+            kinds: if options.nodes > 2 { options.faults.clone() } else { Faults::none() },
+            steps: STEPS.iter().filter(|step| is_full || !step.1).map(|step| step.0).collect(),
+        }
+    }
+}
+
+/// Sums over seeds.
+#[derive(Clone, Debug)]
+pub struct Totals {
+    bounds: Bounds,
+    seeds: u64,
+    simulated: Duration,
+    counts: BTreeMap<&'static str, u64>,
+    /// In how many seeds each kind was on.
+    drawn: BTreeMap<Fault, u64>,
+    /// Seeds that do not count, and why.
+    short: Vec<(u64, String)>,
+    nodes: usize,
+}
+
+impl Totals {
+    /// No seed yet.
+    #[must_use]
+    pub const fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            seeds: 0,
+            simulated: Duration::ZERO,
+            counts: BTreeMap::new(),
+            drawn: BTreeMap::new(),
+            short: Vec::new(),
+            nodes: 0,
+        }
+    }
+
+    /// One more seed.
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.seeds += 1;
+        self.simulated += outcome.simulated;
+        self.nodes = self.nodes.max(outcome.options.nodes);
+        for (what, count) in &outcome.counts {
+            *self.counts.entry(what).or_default() += count;
+        }
+        for kind in &outcome.plan.on {
+            *self.drawn.entry(*kind).or_default() += 1;
+        }
+        if let Some(why) = self.short_of(outcome) {
+            self.short.push((outcome.seed, why));
+        }
+    }
+
+    fn short_of(&self, outcome: &Outcome) -> Option<String> {
+        let acknowledged = outcome.count("acknowledged");
+        let faults: u64 = outcome.plan.on.iter().map(|kind| outcome.count(kind.name())).sum();
+        if outcome.simulated < self.bounds.simulated {
+            return Some(format!("{:?} of world time", outcome.simulated));
+        }
+        if acknowledged < self.bounds.acknowledged {
+            return Some(format!("{acknowledged} acknowledged requests"));
+        }
+        (faults < self.bounds.faults).then(|| format!("{faults} faults"))
+    }
+
+    /// Seeds so far.
+    #[must_use]
+    pub const fn seeds(&self) -> u64 {
+        self.seeds
+    }
+
+    /// Seeds that were long and busy enough.
+    #[must_use]
+    pub const fn counted(&self) -> u64 {
+        self.seeds - self.short.len() as u64
+    }
+
+    /// World time of all seeds.
+    #[must_use]
+    pub const fn simulated(&self) -> Duration {
+        self.simulated
+    }
+
+    /// How often something happened.
+    #[must_use]
+    pub fn count(&self, what: &str) -> u64 {
+        self.counts.get(what).copied().unwrap_or_default()
+    }
+
+    /// Everything that happened, by name.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.counts.iter().map(|(what, count)| (*what, *count))
+    }
+
+    /// In how many seeds a kind of fault was on.
+    #[must_use]
+    pub fn drawn(&self, kind: Fault) -> u64 {
+        self.drawn.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// What never happened and should have, in a run of this size.
+    #[must_use]
+    pub fn never(&self) -> Vec<&'static str> {
+        if self.seeds < ENOUGH_SEEDS {
+            return Vec::new();
+        }
+        let kinds = self.bounds.kinds.iter().map(Fault::name);
+        let all = self.bounds.steps.iter().copied().chain(kinds);
+        all.filter(|what| self.count(what) == 0).collect()
+    }
+
+    /// Whether the run is worth something.
+    ///
+    /// # Errors
+    ///
+    /// What it lacks.
+    pub fn verdict(&self) -> Result<(), String> {
+        let mut lacks = Vec::new();
+        for (seed, why) in self.short.iter().take(5) {
+            lacks.push(format!("seed {seed} does not count: it had {why} only"));
+        }
+        let never = self.never();
+        if !never.is_empty() {
+            lacks.push(format!("never happened in {} seeds: {}", self.seeds, never.join(", ")));
+        }
+        if lacks.is_empty() { Ok(()) } else { Err(lacks.join("\n")) }
+    }
+
+    /// How fast worlds passed, in a line, and what was in them.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "figures for a reader")]
+    pub fn speed(&self, took: Duration) -> String {
+        let simulated = self.simulated.as_secs_f64().max(0.001);
+        let per_second = |what| self.count(what) as f64 / simulated;
+        format!(
+            "{:.0} simulated seconds in {:.1} s: {:.0} per second; {} nodes, election timeout 1 s; \
+             per simulated second {:.1} requests, {:.1} acknowledged, {:.0} events",
+            simulated,
+            took.as_secs_f64(),
+            simulated / took.as_secs_f64().max(0.001),
+            self.nodes,
+            per_second("request"),
+            per_second("acknowledged"),
+            per_second("event"),
+        )
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:>12}  what happened", "times")?;
+        for (what, count) in self.counts() {
+            if Fault::named(what).is_none() {
+                writeln!(f, "{count:>12}  {what}")?;
+            }
+        }
+        writeln!(f, "{:>12}  {:<18} {:>6}", "times", "fault", "seeds")?;
+        for (kind, seeds) in &self.drawn {
+            writeln!(f, "{:>12}  {:<18} {seeds:>6}", self.count(kind.name()), kind.name())?;
+        }
+        let (counted, seeds) = (self.counted(), self.seeds);
+        let hours = self.simulated.as_secs_f64() / 3600.0;
+        write!(f, "{counted} of {seeds} seeds count: {hours:.2} simulated hours")
+    }
+}
