@@ -14,7 +14,7 @@ use quorate::StateMachine;
 use crate::invariants::Broken;
 use crate::store::{Store, StoreWorkload};
 use crate::world::workload::Workload;
-use crate::world::{Fault, Faults, Plan, Setup, Traced, World};
+use crate::world::{Fault, Faults, Plan, Setup, Traced, World, usual_raft};
 
 /// Time that a mended cluster has to elect, serve and converge.
 const RECOVERY: Duration = Duration::from_secs(30);
@@ -174,6 +174,7 @@ impl<T: Target> Run<T> {
             clients: options.clients,
             request_every: Duration::from_secs(1) / options.rate.max(1),
             plan: plan.clone(),
+            raft: usual_raft(),
         };
         let mut world: World<T::Machine, T::Workload> =
             World::new(&setup, self.target.workload(&plan));

@@ -173,6 +173,13 @@ impl Log {
         None
     }
 
+    /// Number of commands above the base, up to and including `index`.
+    pub(crate) fn commands_through(&self, index: Index) -> u64 {
+        let heads = self.heads.iter().enumerate().take_while(|(_, head)| head.first <= index);
+        let commands = heads.filter(|(_, head)| head.kind == EntryKind::Command);
+        commands.map(|(at, head)| self.head_last(at).min(index).distance(head.first) + 1).sum()
+    }
+
     fn joins_last_head(&self, run: &Run) -> bool {
         let Some(at) = self.heads.len().checked_sub(1) else { return false };
         let head = &self.heads[at];

@@ -366,3 +366,18 @@ fn messages_wait_for_the_latest_write_of_their_term() {
     assert!(durability.complete(second));
     assert_eq!(durability.term_token(), None);
 }
+
+#[test]
+fn commands_are_counted_without_what_the_protocol_appends() {
+    let mut log = Log::new(EntryId::new(Index(10), Term(1)));
+    log.push(&Run::new(Index(11), 1, Term(2), EntryKind::Opening, 48));
+    log.push(&Run::new(Index(12), 3, Term(2), EntryKind::Command, 300));
+    log.push(&Run::new(Index(15), 1, Term(3), EntryKind::Opening, 48));
+    log.push(&Run::new(Index(16), 2, Term(3), EntryKind::Command, 200));
+    let counts = [(9, 0), (10, 0), (11, 0), (12, 1), (14, 3), (15, 3), (16, 4), (17, 5), (99, 5)];
+    for (index, count) in counts {
+        assert_eq!(log.commands_through(Index(index)), count, "through {index}");
+    }
+    log.truncate_from(Index(14));
+    assert_eq!(log.commands_through(Index(99)), 2);
+}

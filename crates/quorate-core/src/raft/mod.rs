@@ -187,6 +187,13 @@ impl Raft {
         self.log.term_at(index)
     }
 
+    /// Number of commands in the log above its base, up to and including `index`: what the
+    /// application counts, without the entries that the protocol makes for itself.
+    #[must_use]
+    pub fn commands_through(&self, index: Index) -> u64 {
+        self.log.commands_through(index)
+    }
+
     /// Whether this node leads its term.
     #[must_use]
     pub const fn is_leader(&self) -> bool {

@@ -37,13 +37,13 @@ pub(crate) struct Clients<M: StateMachine> {
     homes: Vec<usize>,
     /// Requests of each client that are due.
     due: Vec<u32>,
-    last_request: u64,
+    pub(super) last_request: u64,
     /// The request that each client waits for.
     waiting: BTreeMap<u32, Waiting>,
     /// Who sent which request, while its client waits.
     senders: BTreeMap<u64, u32>,
     /// Queries whose read index is not known or not reached.
-    queries: BTreeMap<u64, M::Query>,
+    pub(super) queries: BTreeMap<u64, M::Query>,
     pub(crate) stopped: bool,
 }
 
@@ -211,6 +211,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         for request in waiting {
             self.end_request(request, End::Unknown);
         }
+        self.script.abandon(node);
     }
 
     /// The observed reply of another node: the reply and its fingerprint.
@@ -228,8 +229,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
     }
 
-    fn end_request(&mut self, request: u64, end: End<M>) {
+    pub(super) fn end_request(&mut self, request: u64, end: End<M>) {
         self.clients.queries.remove(&request);
+        let Some(end) = self.script.take_end(request, end) else { return };
         let Some(client) = self.clients.senders.remove(&request) else { return };
         let Some(waiting) = self.clients.waiting.remove(&client) else { return };
         let outcome = match &end {

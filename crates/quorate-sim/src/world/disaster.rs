@@ -100,16 +100,16 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         match fault {
             Fault::Crash => self.crash(node),
             Fault::CrashAll => (0..self.nodes.len()).for_each(|node| self.crash(node)),
-            Fault::Pause => self.pause(node, span),
+            Fault::Pause => self.nodes[node].paused_until = until,
             Fault::SlowNode => {
                 self.nodes[node].slower = 100;
                 self.at(until, Event::Mend(Mending::Node(node)));
             }
             Fault::ClockJump => {
                 let jump = self.schedule.heavy_tailed(Duration::from_secs(4));
-                self.jump_clock(node, jump);
+                self.set_clock_ahead(node, jump);
             }
-            Fault::ApplyPanic => self.panic_at_next_command(node),
+            Fault::ApplyPanic => self.plant_panic(node),
             Fault::RetryStorm => self.storm(),
             Fault::StuckDisk => self.nodes[node].stuck_until = until,
             Fault::WriteError => self.fail_next(node, 1, DiskFault::Fails),
@@ -182,18 +182,13 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.note_network(shape);
     }
 
-    /// Stops a node for a while.
-    pub fn pause(&mut self, node: usize, span: Duration) {
-        self.nodes[node].paused_until = self.now + super::nanos(span);
-    }
-
     /// Kills a node; it starts again by itself.
     pub fn kill(&mut self, node: usize) {
         self.crash(node);
     }
 
     /// The clock of a node shows a later time at once; what it waits for may be due.
-    pub fn jump_clock(&mut self, node: usize, jump: Duration) {
+    pub(super) fn set_clock_ahead(&mut self, node: usize, jump: Duration) {
         let now = self.now;
         self.nodes[node].clock.jump(now, super::nanos(jump));
         if let Some(live) = self.nodes[node].live() {
@@ -204,21 +199,21 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     /// The state machine of a node panics at its next command, as if its memory had gone bad. The
     /// node stops there; it never goes on with that state.
-    pub fn panic_at_next_command(&mut self, node: usize) {
+    pub(super) fn plant_panic(&mut self, node: usize) {
         if let Some(live) = self.nodes[node].live() {
             live.applier.machine().panic_next();
         }
     }
 
     /// A disk has no room left beyond what its files take.
-    fn fill_up(&mut self, node: usize) {
+    pub(super) fn fill_up(&mut self, node: usize) {
         let disk = &self.nodes[node].disk;
         let sizes = disk.names().into_iter().filter_map(|name| disk.bytes(&name));
         let used = sizes.map(|bytes| bytes.len() as u64).sum();
         disk.limit_room(Some(used));
     }
 
-    fn fail_next(&mut self, node: usize, operations: u64, fault: DiskFault) {
+    pub(super) fn fail_next(&mut self, node: usize, operations: u64, fault: DiskFault) {
         let disk = &self.nodes[node].disk;
         let next = disk.operations() + 1;
         (next..next + operations).for_each(|number| disk.fail_at(number, fault));

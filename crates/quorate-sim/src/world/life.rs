@@ -9,7 +9,7 @@ use quorate::applier::Applier;
 use quorate::replica::{Replica, ReplicaConfig, ReplicaInput, ReplicaStart};
 use quorate::roster::FoundingRecord;
 use quorate_core::Config;
-use quorate_log::fault::FaultFs;
+use quorate_log::fault::{FaultFs, Loss};
 use quorate_log::{OpenOptions, OpenProgress, Opening, Recovered};
 
 use super::node::{Live, State};
@@ -18,7 +18,7 @@ use super::plan::Fault;
 use super::shell::is_injected;
 use super::trace::{TraceEvent, name};
 use super::workload::Workload;
-use super::{Event, World, log_config};
+use super::{COMMAND_BYTES, Event, World, log_config};
 use crate::invariants::Broken;
 
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
@@ -34,14 +34,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let victim = &mut self.nodes[node];
         victim.life += 1;
         victim.state = State::Down;
-        let loss = if power && victim.rng.coin() {
-            quorate_log::fault::Loss::Seeded(victim.rng.next_u64())
-        } else {
-            quorate_log::fault::Loss::Nothing
+        let loss = match self.script.take_loss(node) {
+            Some(loss) => loss,
+            None if power && victim.rng.coin() => Loss::Seeded(victim.rng.next_u64()),
+            None => Loss::Nothing,
         };
         victim.disk.crash(&loss);
         let life = victim.life;
-        let unsynced = !matches!(loss, quorate_log::fault::Loss::Nothing);
+        let unsynced = !matches!(loss, Loss::Nothing);
         if unsynced {
             self.count("unsynced");
         }
@@ -73,7 +73,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 
     pub(super) fn step_opening(&mut self, node: usize) -> Result<(), Broken> {
-        if !self.calm && self.schedule.chance(self.plan.crash_in_recovery) {
+        let drawn = !self.calm && self.schedule.chance(self.plan.crash_in_recovery);
+        if drawn || self.script.dies_opening(node) {
             self.count("crash-in-recovery");
             self.note_strike(Fault::CrashInRecovery, Some(node), None);
             self.crash(node);
@@ -117,7 +118,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let replica = Replica::new(ReplicaStart {
             id: self.nodes[node].id,
             boot,
-            config: replica_config(),
+            config: replica_config(&self.raft),
             seed,
             now: self.nodes[node].clock.local(self.now),
             hard_state: recovered.hard_state,
@@ -167,15 +168,11 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 }
 
-fn replica_config() -> ReplicaConfig {
-    let raft = Config::builder()
-        .election_timeout(Duration::from_millis(1000), Duration::from_millis(2000))
-        .build()
-        .expect("the settings are sound");
+fn replica_config(raft: &Config) -> ReplicaConfig {
     ReplicaConfig {
-        raft,
+        raft: raft.clone(),
         tail_bytes: 64 << 10,
-        max_command_bytes: 512 << 10,
+        max_command_bytes: COMMAND_BYTES,
         ..ReplicaConfig::default()
     }
 }

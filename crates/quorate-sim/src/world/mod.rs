@@ -15,6 +15,7 @@ mod node;
 mod noting;
 pub(crate) mod observed;
 pub mod plan;
+pub mod script;
 mod shell;
 pub mod trace;
 mod words;
@@ -27,11 +28,11 @@ use std::rc::Rc;
 
 use quorate::StateMachine;
 use quorate::roster::{FoundingRecord, Member, Roster};
-use quorate_core::{BootCounter, ClusterId, NodeId};
+use quorate_core::{BootCounter, ClusterId, Config, NodeId};
 use quorate_log::fault::FaultFs;
 use quorate_log::{LogConfig, OpenOptions, Progress, open_blocking};
 
-pub use self::network::Shape;
+pub use self::network::{Delays, Shape};
 pub use self::plan::{Fault, Faults, Plan};
 pub use self::trace::{Trace, TraceEvent, Traced};
 
@@ -39,12 +40,15 @@ use self::clients::Clients;
 use self::disaster::Mending;
 use self::network::Network;
 use self::node::{LocalClock, Node, State};
+use self::script::Orders;
 use self::workload::Workload;
 use crate::invariants::{Broken, Facts};
 use crate::rng::Rng;
 
 /// Bytes of a segment on a virtual disk: small, so that logs roll over often.
 const SEGMENT_BYTES: u64 = 64 << 10;
+/// Bytes of the largest command in a virtual world.
+pub const COMMAND_BYTES: usize = 512 << 10;
 
 /// How a world is set up.
 #[derive(Clone, Debug)]
@@ -59,6 +63,21 @@ pub struct Setup {
     pub request_every: Duration,
     /// What goes wrong.
     pub plan: Plan,
+    /// Settings of the protocol on every node.
+    pub raft: Config,
+}
+
+/// The settings of the protocol that worlds have unless they ask for others: elections time out
+/// after one to two seconds.
+///
+/// # Panics
+///
+/// Never: the settings are sound.
+#[must_use]
+pub fn usual_raft() -> Config {
+    let timeouts = (Duration::from_secs(1), Duration::from_secs(2));
+    let config = Config::builder().election_timeout(timeouts.0, timeouts.1).build();
+    config.expect("the settings are sound")
 }
 
 /// Something that is going to happen.
@@ -112,6 +131,7 @@ impl Ord for Scheduled {
 #[derive(Debug)]
 pub struct World<M: StateMachine + Default, W> {
     plan: Plan,
+    raft: Config,
     now: u64,
     number: u64,
     queue: BinaryHeap<Reverse<Scheduled>>,
@@ -128,6 +148,8 @@ pub struct World<M: StateMachine + Default, W> {
     calm: bool,
     /// Shapes that the network took.
     shapes: u64,
+    /// What a script asked for.
+    script: Orders<M>,
 }
 
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
@@ -145,6 +167,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let nodes = ids.iter().enumerate().map(node).collect();
         let mut world = Self {
             plan: setup.plan.clone(),
+            raft: setup.raft.clone(),
             now: 0,
             number: 0,
             queue: BinaryHeap::new(),
@@ -158,6 +181,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             schedule: Rng::stream(seed, "schedule", 0),
             calm: false,
             shapes: 0,
+            script: Orders::default(),
         };
         for node in 0..setup.nodes {
             world.after(Duration::ZERO, Event::Start { node, life: 0 });
@@ -233,17 +257,21 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// The first invariant that breaks.
     pub fn run_for(&mut self, span: Duration) -> Result<(), Broken> {
         let until = self.now + nanos(span);
-        while let Some(Reverse(next)) = self.queue.peek() {
-            if next.at > until {
-                break;
-            }
-            let Some(Reverse(next)) = self.queue.pop() else { break };
-            self.now = next.at;
-            self.count("event");
-            self.happen(next.event)?;
-        }
+        while self.step_before(until)? {}
         self.now = until;
         Ok(())
+    }
+
+    /// Lets the next event happen, if it is due by then; says whether it was.
+    fn step_before(&mut self, until: u64) -> Result<bool, Broken> {
+        if self.queue.peek().is_none_or(|Reverse(next)| next.at > until) {
+            return Ok(false);
+        }
+        let Some(Reverse(next)) = self.queue.pop() else { return Ok(false) };
+        self.now = next.at;
+        self.count("event");
+        self.happen(next.event)?;
+        Ok(true)
     }
 
     /// Mends everything and lets nothing go wrong any more; nodes that are down start.

@@ -1,5 +1,6 @@
 //! The virtual network: which links stand, how long a frame takes, what happens to it on the way.
 
+use core::ops::Range;
 use core::time::Duration;
 
 use super::plan::{Fault, Plan};
@@ -40,6 +41,34 @@ pub(crate) struct Network {
     calm: bool,
     /// What befell frames since this was last taken.
     struck: Vec<Fault>,
+    /// Nodes that nobody talks to, whatever the shape.
+    isolated: Vec<bool>,
+    /// How long messages take, where a script says so.
+    delays: Option<Delays>,
+}
+
+/// How long messages take, instead of what the plan says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delays {
+    /// Requests take an even draw from this range.
+    pub requests: Range<Duration>,
+    /// Replies take an even draw from this range.
+    pub replies: Range<Duration>,
+    /// Parts in a million of the replies that are held back by 200 ms and by up to two seconds
+    /// more, most of them by less.
+    pub late_replies: u32,
+}
+
+impl Delays {
+    fn draw(&self, rng: &mut Rng, is_reply: bool) -> Duration {
+        let range = if is_reply { &self.replies } else { &self.requests };
+        let delay = rng.span(range.start, range.end);
+        if !is_reply || !rng.chance(self.late_replies) {
+            return delay;
+        }
+        let most = Duration::from_millis(rng.range(1..2_001));
+        Duration::from_millis(200) + rng.span(Duration::ZERO, most)
+    }
 }
 
 /// How the nodes are cut off from each other.
@@ -84,17 +113,37 @@ impl Network {
             rng,
             calm: false,
             struck: Vec::new(),
+            isolated: vec![false; nodes],
+            delays: None,
         }
     }
 
     /// Everything stands, nothing is lost, nothing is late.
     pub(crate) fn heal(&mut self) {
-        self.links.fill(Link::default());
+        self.mend_links();
         self.calm = true;
     }
 
+    /// Every link stands, is fast and carries whatever comes.
+    pub(crate) fn mend_links(&mut self) {
+        self.links.fill(Link::default());
+        self.isolated.fill(false);
+    }
+
+    pub(crate) fn isolate(&mut self, node: usize, isolated: bool) {
+        self.isolated[node] = isolated;
+    }
+
+    pub(crate) fn is_isolated(&self, node: usize) -> bool {
+        self.isolated[node]
+    }
+
+    pub(crate) fn set_delays(&mut self, delays: Delays) {
+        self.delays = Some(delays);
+    }
+
     pub(crate) fn is_cut(&self, from: usize, to: usize) -> bool {
-        self.links[from * self.nodes + to].cut
+        self.links[from * self.nodes + to].cut || self.isolated[from] || self.isolated[to]
     }
 
     /// Cuts and mends links so that they have this shape.
@@ -133,24 +182,28 @@ impl Network {
         core::mem::take(&mut self.struck)
     }
 
-    /// Decides what becomes of a frame of this many bytes.
+    /// Decides what becomes of a frame of this many bytes, which answers another or does not.
     pub(crate) fn fate(
         &mut self,
         plan: &Plan,
         now: u64,
         (from, to): (usize, usize),
-        bytes: usize,
+        (bytes, is_reply): (usize, bool),
     ) -> Fate {
         // The draws come first and always, so that the state of a link changes none that follow.
         let lost = self.rng.chance(plan.drop);
         let again = self.rng.chance(plan.duplicate);
         let replayed = self.rng.chance(plan.replay);
-        let delay = self.delay(plan);
+        let delay = match &self.delays {
+            Some(delays) => delays.draw(&mut self.rng, is_reply),
+            None => self.delay(plan),
+        };
         let other_delay = self.delay(plan);
         let much_later = self.rng.heavy_tailed(Duration::from_secs(2));
         let calm = self.calm;
+        let is_cut = self.is_cut(from, to);
         let link = self.link(from, to);
-        if link.cut {
+        if is_cut {
             return Fate::Lost;
         }
         if lost && !calm {

@@ -95,6 +95,11 @@ impl LocalClock {
         self.began + u64::try_from(passed).unwrap_or(u64::MAX / 2)
     }
 
+    /// Runs at another speed from `now` on.
+    pub(crate) fn set_gain(&mut self, now: u64, gain: i64) {
+        *self = Self { gain, began: now, shown: self.local(now).as_nanos() };
+    }
+
     /// Begins anew with a life.
     pub(crate) const fn begin(&mut self, now: u64) {
         (self.began, self.shown) = (now, 0);

@@ -31,6 +31,10 @@ impl<M> Observed<M> {
         self.panics.set(true);
     }
 
+    pub(crate) const fn inner(&self) -> &M {
+        &self.inner
+    }
+
     /// Index and fingerprint of every reply since this was last asked.
     pub(crate) fn take_replies(&self) -> Vec<(u64, u64)> {
         self.replies.take()

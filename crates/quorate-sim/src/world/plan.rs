@@ -395,6 +395,13 @@ impl Plan {
         }
     }
 
+    /// Nothing goes wrong by itself, messages take about a millisecond, disks are fast.
+    #[must_use]
+    pub fn calm() -> Self {
+        let (delay, disk) = (Duration::from_millis(1), Duration::from_micros(100));
+        Self { delay, disk, ..Self::draw(0, &Faults::none()) }
+    }
+
     /// The same without one kind.
     #[must_use]
     pub fn without(mut self, kind: Fault) -> Self {

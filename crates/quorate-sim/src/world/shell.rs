@@ -18,6 +18,7 @@ use quorate_log::Progress;
 use super::network::Fate;
 use super::observed::OnPurpose;
 use super::plan::Fault;
+use super::script::traffic;
 use super::trace::{Arrival, TraceEvent, name};
 use super::words::words;
 use super::workload::Workload;
@@ -32,10 +33,16 @@ const IDLE: Duration = Duration::from_millis(20);
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Gives a node an input and sees to it that it wakes up.
     pub(super) fn give(&mut self, node: usize, input: ReplicaInput) {
+        let Some(live) = self.nodes[node].live() else { return };
+        live.inbox.push(input);
+        self.wake_soon(node);
+    }
+
+    /// Sees to it that a node wakes up.
+    pub(super) fn wake_soon(&mut self, node: usize) {
         let life = self.nodes[node].life;
         let slower = self.nodes[node].slower.max(1);
         let Some(live) = self.nodes[node].live() else { return };
-        live.inbox.push(input);
         if !core::mem::replace(&mut live.waking, true) {
             let span = self.schedule.span(Duration::from_micros(5), Duration::from_micros(200));
             self.after(span * slower, Event::Wake { node, life });
@@ -83,7 +90,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     fn perform(&mut self, node: usize, effects: &mut Vec<ReplicaEffect>) -> Result<(), Broken> {
         let rate = if self.calm { 0 } else { self.plan.crash_at_effect };
         for effect in effects.drain(..) {
-            if self.schedule.chance(rate) {
+            if self.schedule.chance(rate) || self.script.dies_at_effect(node) {
                 self.count("crash-at-effect");
                 self.note_strike(Fault::CrashAtEffect, Some(node), None);
                 self.crash(node);
@@ -219,6 +226,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         let Some(target) = self.facts.position(to) else { return Ok(()) };
         let Some(boot) = self.nodes[from].as_live().map(|live| live.boot) else { return Ok(()) };
+        let is_reply = traffic::is_reply(&frame);
         let words = self.trace.is_wanted().then(|| words(&frame));
         let Ok(packed) = encode(frame, FrameLimits::for_entries(ENTRY_BYTES)) else {
             let what = format!("node {from} makes a frame that is too large to send");
@@ -227,7 +235,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let bytes = packed.encoded.to_vec();
         self.count("frame");
         self.count_bytes(bytes.len());
-        let fate = self.network.fate(&self.plan, self.now, (from, target), bytes.len());
+        let size = (bytes.len(), is_reply);
+        let fate = self.network.fate(&self.plan, self.now, (from, target), size);
         let number = self.trace.number_frame();
         if let Some(words) = words {
             self.note_sent(number, (from, target), words, (bytes.len(), &fate));
@@ -237,6 +246,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         let Fate::Arrives(arrivals) = fate else { return Ok(()) };
         let bytes = Rc::new(bytes);
+        self.script.record((number, from, target), boot, &bytes);
         for span in arrivals {
             let bytes = Rc::clone(&bytes);
             self.after(span, Event::Frame { number, from, to: target, boot, bytes });
@@ -280,6 +290,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let is_up = self.nodes[to].as_live().is_some();
         let fate = if is_up { Arrival::Taken } else { Arrival::Nobody };
         self.note_arrival(number, (from, to), fate, Some(&frame));
+        if is_up {
+            self.script.traffic.received(&frame, bytes.len());
+        }
         let from = self.nodes[from].id;
         self.give(to, ReplicaInput::Frame { from, frame });
     }

@@ -10,6 +10,7 @@ mod brute_force;
 mod planted;
 mod random;
 mod report;
+mod scripts;
 mod second_opinion;
 mod seeds;
 mod small;

@@ -114,6 +114,13 @@ impl Replica {
         self.persisted
     }
 
+    /// Number of commands in the log above its base, up to and including `index`: the application's
+    /// own index of the command there, known before it is executed.
+    #[must_use]
+    pub fn commands_through(&self, index: Index) -> u64 {
+        self.raft.commands_through(index)
+    }
+
     /// The leader of the present term, where known.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {

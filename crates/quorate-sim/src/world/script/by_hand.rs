@@ -1,0 +1,333 @@
+//! Every kind of fault, by hand.
+//!
+//! A method that is named after a kind counts under that kind's name, as the kind does when it
+//! strikes from a seed. Probabilities are parts in a million.
+
+use core::time::Duration;
+
+use quorate::StateMachine;
+use quorate_log::fault::{Fault as DiskFault, Loss};
+
+use super::super::network::{Delays, Shape};
+use super::super::node::State;
+use super::super::plan::Fault;
+use super::super::trace::LinkState;
+use super::super::workload::Workload;
+use super::super::{Event, World, nanos};
+use super::Recorded;
+
+/// The network.
+impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
+    /// Nobody talks to this node and it talks to nobody, until [`World::reconnect`].
+    pub fn isolate(&mut self, node: usize) {
+        self.by_hand(Fault::Split, Some(node), None);
+        self.network.isolate(node, true);
+        self.note_links_of(node);
+    }
+
+    /// Ends [`World::isolate`]; links between two nodes stand when neither is isolated.
+    pub fn reconnect(&mut self, node: usize) {
+        self.network.isolate(node, false);
+        self.note_links_of(node);
+    }
+
+    /// Whether a node is isolated.
+    #[must_use]
+    pub fn is_isolated(&self, node: usize) -> bool {
+        self.network.is_isolated(node)
+    }
+
+    /// No link between the two sides stands; a node on neither side is a bridge between them.
+    pub fn partition(&mut self, left: &[usize], right: &[usize]) {
+        let is_bridged = left.len() + right.len() < self.nodes.len();
+        let fault = if is_bridged { Fault::Bridge } else { Fault::Split };
+        self.shape(fault, &Shape::Split(left.to_vec(), right.to_vec()));
+    }
+
+    /// Nothing that this node says is heard.
+    pub fn mute(&mut self, node: usize) {
+        self.shape(Fault::OneWay, &Shape::Mute(node));
+    }
+
+    /// Nothing that is said reaches this node.
+    pub fn deafen(&mut self, node: usize) {
+        self.shape(Fault::OneWay, &Shape::Deaf(node));
+    }
+
+    /// Each node talks to its two neighbours in this order alone, the last to the first.
+    pub fn make_ring(&mut self, order: &[usize]) {
+        self.shape(Fault::Ring, &Shape::Row(order.to_vec(), true));
+    }
+
+    /// Each node talks to its neighbours in this order alone.
+    pub fn make_chain(&mut self, order: &[usize]) {
+        self.shape(Fault::Chain, &Shape::Row(order.to_vec(), false));
+    }
+
+    /// Cuts one direction of a link, or lets it stand again.
+    pub fn flap(&mut self, from: usize, to: usize, cut: bool) {
+        self.by_hand(Fault::Flap, None, None);
+        self.network.cut(from, to, cut);
+        let state = if cut { LinkState::Cut } else { LinkState::Stands };
+        self.note_link(from, to, state, None);
+    }
+
+    /// One direction of a link takes so many times as long.
+    pub fn slow_link(&mut self, from: usize, to: usize, times: u32) {
+        self.by_hand(Fault::SlowLink, None, None);
+        self.network.slow(from, to, times);
+        self.note_link(from, to, LinkState::Slow, None);
+    }
+
+    /// One direction of a link carries so many bytes per second; zero means any.
+    pub fn limit_link(&mut self, from: usize, to: usize, bytes_per_second: u64) {
+        self.by_hand(Fault::Bandwidth, None, None);
+        self.network.limit(from, to, bytes_per_second);
+        self.note_link(from, to, LinkState::Narrow, None);
+    }
+
+    /// One direction of a link holds everything back for a while, then delivers it at once.
+    pub fn clog_link(&mut self, from: usize, to: usize, span: Duration) {
+        let until = self.now + nanos(span);
+        self.by_hand(Fault::Clog, None, None);
+        self.network.clog(from, to, until);
+        self.note_link(from, to, LinkState::Clogged, Some(until));
+    }
+
+    /// Every link stands and is as fast as others; nobody is isolated.
+    pub fn mend_links(&mut self) {
+        self.network.mend_links();
+        self.note_network(&Shape::Whole);
+    }
+
+    /// This part of all messages is lost.
+    pub fn lose_messages(&mut self, rate: u32) {
+        self.plan.drop = rate;
+    }
+
+    /// This part of all messages arrives twice.
+    pub fn repeat_messages(&mut self, rate: u32) {
+        self.plan.duplicate = rate;
+    }
+
+    /// This part of all messages arrives again after seconds.
+    pub fn replay_messages(&mut self, rate: u32) {
+        self.plan.replay = rate;
+    }
+
+    /// Of this part of all messages a bit flips.
+    pub fn damage_messages(&mut self, rate: u32) {
+        self.plan.corrupt = rate;
+    }
+
+    /// Messages of one link overtake each other, or keep their order.
+    pub fn let_messages_overtake(&mut self, on: bool) {
+        self.switch(Fault::Reorder, on);
+    }
+
+    /// Some messages take up to a thousand times as long as most, or none does.
+    pub fn let_messages_linger(&mut self, on: bool) {
+        self.switch(Fault::HeavyTail, on);
+    }
+
+    /// Messages take as long as this says, whatever the plan says.
+    pub fn set_delays(&mut self, delays: Delays) {
+        self.network.set_delays(delays);
+    }
+
+    /// Keeps a copy of every frame that is sent from here on.
+    pub fn record_messages(&mut self) {
+        self.script.recorded = Some(Vec::new());
+    }
+
+    /// Delivers every frame that was recorded a second time, and records no more. Says how many.
+    pub fn replay_recorded(&mut self) -> usize {
+        let recorded = self.script.recorded.take().unwrap_or_default();
+        let count = recorded.len();
+        self.by_hand(Fault::Replay, None, None);
+        for Recorded { number, from, to, boot, bytes } in recorded {
+            self.after(Duration::ZERO, Event::Frame { number, from, to, boot, bytes });
+        }
+        count
+    }
+
+    fn note_links_of(&mut self, node: usize) {
+        for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
+            for (from, to) in [(node, peer), (peer, node)] {
+                let is_cut = self.network.is_cut(from, to);
+                let state = if is_cut { LinkState::Cut } else { LinkState::Stands };
+                self.note_link(from, to, state, None);
+            }
+        }
+    }
+
+    fn shape(&mut self, fault: Fault, shape: &Shape) {
+        self.by_hand(fault, None, None);
+        self.reshape(shape);
+    }
+}
+
+/// Processes and clocks.
+impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
+    /// Kills the process of a node; what it wrote stays with the system. It stays down until
+    /// [`World::restart`].
+    pub fn take_down(&mut self, node: usize) {
+        self.script.losses.insert(node, Loss::Nothing);
+        self.stay_down(node);
+    }
+
+    /// Cuts the power of a node: nothing survives that was not synced. It stays down until
+    /// [`World::restart`].
+    pub fn cut_power(&mut self, node: usize) {
+        self.script.losses.insert(node, Loss::Everything);
+        self.stay_down(node);
+    }
+
+    /// Cuts the power of a node: of what was not synced any part survives, torn and in any order,
+    /// as this seed says. It stays down until [`World::restart`].
+    pub fn cut_power_tearing(&mut self, node: usize, seed: u64) {
+        self.script.losses.insert(node, Loss::Seeded(seed));
+        self.stay_down(node);
+    }
+
+    /// Cuts the power of all nodes at once.
+    pub fn cut_all_power(&mut self) {
+        self.by_hand(Fault::CrashAll, None, None);
+        (0..self.nodes.len()).for_each(|node| self.cut_power(node));
+    }
+
+    /// Starts a node that is down.
+    pub fn restart(&mut self, node: usize) {
+        let life = self.nodes[node].life;
+        self.after(Duration::ZERO, Event::Start { node, life });
+    }
+
+    /// A node dies before one of its effects: the next, or after letting `later` of them happen.
+    /// It starts again by itself.
+    pub fn crash_at_effect(&mut self, node: usize, later: u32) {
+        self.script.effects_left = Some((node, later));
+    }
+
+    /// A node dies in its next recovery, before one of its steps: the first, or after letting
+    /// `later` of them happen. It starts again by itself.
+    pub fn crash_in_recovery(&mut self, node: usize, later: u32) {
+        self.script.steps_left = Some((node, later));
+    }
+
+    /// Stops a node for a while; then it goes on with what it knew.
+    pub fn pause(&mut self, node: usize, span: Duration) {
+        self.by_hand(Fault::Pause, Some(node), Some(span));
+        self.nodes[node].paused_until = self.now + nanos(span);
+    }
+
+    /// A node does everything so many times as slowly.
+    pub fn slow_node(&mut self, node: usize, times: u32) {
+        self.by_hand(Fault::SlowNode, Some(node), None);
+        self.nodes[node].slower = times;
+    }
+
+    /// The clock of a node gains so many parts in a million from here on, or loses them.
+    pub fn set_clock_gain(&mut self, node: usize, gain: i64) {
+        self.by_hand(Fault::Drift, Some(node), None);
+        self.nodes[node].clock.set_gain(self.now, gain);
+        // What the node waits for comes at another time; an early timer does no harm.
+        if let Some(live) = self.nodes[node].live() {
+            live.timer_at = None;
+        }
+        self.arm_timer(node);
+    }
+
+    /// The clock of a node shows a later time at once; what it waits for may be due.
+    pub fn jump_clock(&mut self, node: usize, jump: Duration) {
+        self.by_hand(Fault::ClockJump, Some(node), None);
+        self.set_clock_ahead(node, jump);
+    }
+
+    /// The state machine of a node panics at its next command. The node stops there; it starts
+    /// again by itself.
+    pub fn panic_at_next_command(&mut self, node: usize) {
+        self.by_hand(Fault::ApplyPanic, Some(node), None);
+        self.plant_panic(node);
+    }
+
+    /// Some timers fire late, or none does.
+    pub fn let_timers_be_late(&mut self, on: bool) {
+        self.switch(Fault::LateTimer, on);
+    }
+
+    fn stay_down(&mut self, node: usize) {
+        self.crash(node);
+        self.script.losses.remove(&node);
+        // The start that a crash brings along belongs to a life that never begins.
+        self.nodes[node].life += 1;
+        debug_assert!(matches!(self.nodes[node].state, State::Down), "it is dead");
+    }
+}
+
+/// Disks.
+impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
+    /// The next operation of a disk fails and changes nothing.
+    pub fn fail_next_write(&mut self, node: usize) {
+        self.by_hand(Fault::WriteError, Some(node), None);
+        self.fail_next(node, 1, DiskFault::Fails);
+    }
+
+    /// The next sync of a disk fails and loses what was not synced; one after it would succeed.
+    pub fn fail_next_sync(&mut self, node: usize) {
+        self.by_hand(Fault::SyncError, Some(node), None);
+        // Strikes at syncs alone; a node whose sync fails dies, and with it what was planned.
+        self.fail_next(node, 8, DiskFault::SyncLosesData);
+    }
+
+    /// A disk has no room left beyond what its files take.
+    pub fn fill_disk(&mut self, node: usize) {
+        self.by_hand(Fault::DiskFull, Some(node), None);
+        self.fill_up(node);
+    }
+
+    /// A disk has room again.
+    pub fn make_room(&mut self, node: usize) {
+        self.nodes[node].disk.limit_room(None);
+    }
+
+    /// A disk takes so many times as long for everything.
+    pub fn slow_disk(&mut self, node: usize, times: u32) {
+        self.by_hand(Fault::SlowDisk, Some(node), None);
+        self.nodes[node].disk_slower = times;
+    }
+
+    /// A disk does nothing for a while.
+    pub fn stick_disk(&mut self, node: usize, span: Duration) {
+        self.by_hand(Fault::StuckDisk, Some(node), Some(span));
+        self.nodes[node].stuck_until = self.now + nanos(span);
+    }
+}
+
+/// Clients, and what all of these share.
+impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
+    /// Clients of the world's own give up before they hear how a call ended, or wait long.
+    pub fn make_clients_impatient(&mut self, on: bool) {
+        self.switch(Fault::ImpatientClients, on);
+    }
+
+    /// Every client of the world's own asks for much at once.
+    pub fn start_retry_storm(&mut self) {
+        self.by_hand(Fault::RetryStorm, None, None);
+        self.storm();
+    }
+
+    fn switch(&mut self, fault: Fault, on: bool) {
+        if on {
+            self.by_hand(fault, None, None);
+            self.plan.on.insert(fault);
+        } else {
+            self.plan.on.remove(&fault);
+        }
+    }
+
+    fn by_hand(&mut self, fault: Fault, node: Option<usize>, span: Option<Duration>) {
+        self.count(fault.name());
+        let until = span.map(|span| self.now + nanos(span));
+        self.note_strike(fault, node, until);
+    }
+}
