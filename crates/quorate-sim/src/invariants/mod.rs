@@ -5,6 +5,7 @@
 //! cost that does not grow with the run: every entry carries a hash of the whole log up to it, so
 //! that two logs are compared by one number.
 
+mod bounds;
 mod commitment;
 mod durability;
 mod elections;
