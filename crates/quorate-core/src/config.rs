@@ -37,6 +37,12 @@ impl Config {
     pub const fn election_timeout(&self) -> (Duration, Duration) {
         (self.election_min, self.election_max)
     }
+
+    /// Appends that may be under way to one peer at a time.
+    #[must_use]
+    pub const fn max_inflight_messages(&self) -> usize {
+        self.max_inflight_messages
+    }
 }
 
 impl Default for Config {

@@ -67,7 +67,7 @@ pub(crate) fn check_held(
         ("forwarded calls", status.forwarded, MOST_CALLS),
         ("messages held back", status.held_messages, MOST_CALLS),
     ];
-    let (_, most_inflight) = config.raft.max_inflight();
+    let most_inflight = config.raft.max_inflight_messages();
     let inflight = status.raft.peers.iter().map(|peer| peer.inflight).max().unwrap_or_default();
     let held = held.into_iter().chain([("appends under way to a peer", inflight, most_inflight)]);
     match held.into_iter().find(|(_, is, most)| is > most) {

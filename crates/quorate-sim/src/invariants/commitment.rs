@@ -52,6 +52,7 @@ impl Facts {
         }
         let end = usize::try_from(commit.0).expect("logs are short");
         self.committed.extend_from_slice(&log[known..end]);
+        self.committed_by = Some(membership);
         let committed_in = self.committed_in.last().map_or(term, |last| term.max(*last));
         self.committed_in.resize(end, committed_in);
         Ok(())

@@ -1,10 +1,13 @@
 //! Persist before send (Raft §5, figure 2), and no silent loss: whatever was acknowledged is there
 //! after any crash.
 
-use quorate_core::{AppendReply, Envelope, HardState, Index, Message, NodeId, PersistToken, Term};
+use quorate_core::{
+    AppendReply, Envelope, HardState, Index, Message, PeerStatus, PersistToken, Term,
+};
 use quorate_log::Log;
 use quorate_log::fault::FaultFs;
 
+use super::atlas::Survivors;
 use super::logs::chain;
 use super::{Broken, Facts, Link, end_of, link_at};
 
@@ -17,7 +20,9 @@ impl Facts {
     pub fn persisted(&mut self, node: usize, token: PersistToken) -> Result<(), Broken> {
         let facts = &mut self.nodes[node];
         let done = facts.pending.iter().take_while(|write| write.token <= token.0).count();
+        let mut cut = false;
         for write in facts.pending.drain(..done) {
+            cut |= write.truncate_from.is_some();
             if let Some(from) = write.truncate_from {
                 facts.durable.truncate(usize::try_from(from - 1).expect("logs are short"));
             }
@@ -28,10 +33,10 @@ impl Facts {
             }
         }
         let (term, vote) = facts.durable_vote;
-        match vote {
-            Some(candidate) => super::check_vote(self, term, self.id(node), candidate),
-            None => Ok(()),
+        if let Some(candidate) = vote {
+            super::check_vote(self, term, self.id(node), candidate)?;
         }
+        if cut { self.check_held() } else { Ok(()) }
     }
 
     /// A message leaves a node.
@@ -108,7 +113,7 @@ impl Facts {
         facts.durable.clone_from(&found);
         facts.log = found;
         facts.durable_vote = (hard_state.term, hard_state.vote);
-        Ok(())
+        self.check_held()
     }
 
     fn read_log(&self, node: usize, log: &mut Log<FaultFs>) -> Result<Vec<Link>, Broken> {
@@ -133,20 +138,27 @@ impl Facts {
         Ok(found)
     }
 
-    /// A leader of `term` believes that `peer` holds everything up to `matched`. A peer that went on
+    /// A leader of `term` believes that `peer` holds everything up to its match. A peer that went on
     /// to a later term may have cut what it acknowledged.
     ///
     /// # Errors
     ///
-    /// When the peer's disk does not, while the peer lives the boot that acknowledged it.
-    pub fn matched(
-        &self,
+    /// When the peer's disk does not hold it, while the peer lives the boot that acknowledged it; or
+    /// when the match falls within a term, except to nothing when the peer restarted.
+    pub fn progressed(
+        &mut self,
         leader: usize,
         term: Term,
-        peer: NodeId,
-        matched: Index,
+        status: &PeerStatus,
     ) -> Result<(), Broken> {
+        let (peer, matched) = (status.id, status.matched);
         let Some(node) = self.position(peer) else { return Ok(()) };
+        let before = self.matches.insert((leader, node), (term, matched));
+        let fell = before.is_some_and(|(then, before)| then == term && matched < before);
+        if (fell && matched != Index::ZERO) || status.next <= matched {
+            let what = format!("node {leader} has {status:?} in {term}, {before:?} before");
+            return Err(Broken::new("progress is true", what));
+        }
         if self.nodes[node].marks.term() > term {
             return Ok(());
         }
@@ -157,22 +169,5 @@ impl Facts {
         }
         let what = format!("node {leader} counts {matched} on node {node}, which does not hold it");
         Err(Broken::new("progress is true", what))
-    }
-}
-
-/// What a crash may leave: everything durable, except where a write under way cut it.
-struct Survivors<'a> {
-    durable: &'a [Link],
-    pending: &'a [super::Pending],
-}
-
-impl Survivors<'_> {
-    fn first_missing(&self, found: &[Link]) -> Option<usize> {
-        // A truncation under way may have reached the disk, or not.
-        let cut = self.pending.iter().filter_map(|write| write.truncate_from).min();
-        let must = cut.map_or(self.durable.len(), |from| {
-            self.durable.len().min(usize::try_from(from - 1).expect("logs are short"))
-        });
-        (0..must).find(|at| found.get(*at) != self.durable.get(*at)).map(|at| at + 1)
     }
 }

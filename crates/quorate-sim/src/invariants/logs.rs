@@ -3,7 +3,7 @@
 use quorate_core::{Index, Term};
 use quorate_log::{Entries, Write};
 
-use super::{Broken, Facts, Link, Pending, end_of};
+use super::{Broken, Facts, Link, Pending, end_of, link_at};
 use crate::world::observed::fingerprint;
 
 impl Facts {
@@ -11,10 +11,11 @@ impl Facts {
     ///
     /// # Errors
     ///
-    /// When an entry differs from one of the same index and term anywhere, now or before.
-    pub fn wrote(&mut self, node: usize, write: &Write) -> Result<(), Broken> {
+    /// When an entry differs from one of the same index and term anywhere, now or before; when a
+    /// leader cuts its log, or anyone what is committed (Leader Append-Only).
+    pub fn wrote(&mut self, node: usize, leads: bool, write: &Write) -> Result<(), Broken> {
         if let Some(from) = write.truncate_from {
-            self.truncated(node, from);
+            self.truncated(node, leads, from)?;
         }
         let first = end_of(&self.nodes[node].log).next();
         let mut links = Vec::new();
@@ -32,9 +33,19 @@ impl Facts {
         Ok(())
     }
 
-    fn truncated(&mut self, node: usize, from: Index) {
+    fn truncated(&mut self, node: usize, leads: bool, from: Index) -> Result<(), Broken> {
+        if leads {
+            let what = format!("node {node} leads and cuts its log from {from} on");
+            return Err(Broken::new("a leader only appends", what));
+        }
+        let cut = link_at(&self.nodes[node].log, from);
+        if cut.is_some() && cut == link_at(&self.committed, from) {
+            let what = format!("node {node} cuts the committed entry {from}");
+            return Err(Broken::new("committed entries never change", what));
+        }
         let keep = usize::try_from(from.0 - 1).expect("logs are short");
         self.nodes[node].log.truncate(keep);
+        Ok(())
     }
 
     fn append(

@@ -5,7 +5,8 @@
 //! cost that does not grow with the run: every entry carries a hash of the whole log up to it, so
 //! that two logs are compared by one number.
 
-mod bounds;
+mod atlas;
+pub(crate) mod bounds;
 mod commitment;
 mod durability;
 mod elections;
@@ -15,8 +16,9 @@ mod reads;
 
 use std::collections::BTreeMap;
 
-use quorate_core::{Index, NodeId, ReadId, Term};
+use quorate_core::{Index, Membership, NodeId, ReadId, Term};
 
+use self::bounds::Terms;
 pub use self::elections::{check_leader, check_vote};
 pub use self::order::Watermarks;
 
@@ -95,6 +97,12 @@ pub struct Facts {
     pub committed: Vec<Link>,
     /// In which term each of them was committed; never falls.
     committed_in: Vec<Term>,
+    /// Whose quorum committed the latest of them.
+    committed_by: Option<Membership>,
+    /// What each leader last believed of each peer, and in which term.
+    matches: BTreeMap<(usize, usize), (Term, Index)>,
+    /// How fast terms pass.
+    pub(crate) terms: Terms,
     /// Fingerprints of the replies to committed commands.
     replies: BTreeMap<u64, u64>,
     /// What was known to be committed when a read came.
@@ -113,6 +121,9 @@ impl Facts {
             leaders: BTreeMap::new(),
             committed: Vec::new(),
             committed_in: Vec::new(),
+            committed_by: None,
+            matches: BTreeMap::new(),
+            terms: Terms::default(),
             replies: BTreeMap::new(),
             reads: BTreeMap::new(),
         }
@@ -138,3 +149,6 @@ pub(crate) fn link_at(log: &[Link], index: Index) -> Option<Link> {
 pub(crate) fn end_of(log: &[Link]) -> Index {
     Index(log.len() as u64)
 }
+
+#[cfg(test)]
+mod tests;

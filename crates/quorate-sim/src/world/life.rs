@@ -168,7 +168,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 }
 
-fn replica_config(raft: &Config) -> ReplicaConfig {
+pub(super) fn replica_config(raft: &Config) -> ReplicaConfig {
     ReplicaConfig {
         raft: raft.clone(),
         tail_bytes: 64 << 10,

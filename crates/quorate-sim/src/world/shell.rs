@@ -15,6 +15,7 @@ use quorate::transport::frame::{Parsed, parse};
 use quorate_core::{BootCounter, Index, NodeId, RoleName};
 use quorate_log::Progress;
 
+use super::life::replica_config;
 use super::network::Fate;
 use super::observed::OnPurpose;
 use super::plan::Fault;
@@ -23,6 +24,7 @@ use super::trace::{Arrival, TraceEvent, name};
 use super::words::words;
 use super::workload::Workload;
 use super::{Event, World};
+use crate::invariants::bounds::check_held;
 use crate::invariants::{Broken, check_leader};
 
 /// Bytes of the largest entry in a virtual world.
@@ -108,7 +110,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                     self.count("truncation");
                 }
                 self.note_write(node, &write);
-                self.facts.wrote(node, &write)?;
+                let leads = self.nodes[node]
+                    .as_live()
+                    .is_some_and(|live| live.replica.role() == RoleName::Leader);
+                self.facts.wrote(node, leads, &write)?;
                 let Some(live) = self.nodes[node].live() else { return Ok(()) };
                 live.log.enqueue(write);
                 self.start_log(node);
@@ -175,11 +180,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let Some(live) = self.nodes[node].as_live() else { return Ok(()) };
         self.facts_follow(node, live.replica.commit())?;
         let Some(live) = self.nodes[node].as_live() else { return Ok(()) };
-        let (boot, status) = (live.boot, live.replica.status().raft);
+        let (boot, held) = (live.boot, live.replica.status());
+        check_held(node, &replica_config(&self.raft), &held)?;
+        let status = held.raft;
+        self.facts.terms.reached(self.now, status.hard_state.term)?;
         self.trace.note_commit(self.now, node, status.commit.0);
         self.facts.stands(node, boot.0, &status)?;
         for peer in &status.peers {
-            self.facts.matched(node, status.hard_state.term, peer.id, peer.matched)?;
+            self.facts.progressed(node, status.hard_state.term, peer)?;
         }
         Ok(())
     }

@@ -1,0 +1,249 @@
+//! Each property with a history that keeps it, and with the one step that breaks it.
+
+use quorate_core::{
+    AppendReply, BootCounter, EntryId, EntryKind, Envelope, HardState, Index, Membership, Message,
+    NodeId, PeerStatus, PersistToken, ReadId, RequestId, RoleName, Status, Term, VoteReply,
+};
+use quorate_log::{BlockBuilder, Entries, Write};
+
+use super::{Broken, Facts, check_leader, check_vote};
+
+fn id(number: u64) -> NodeId {
+    NodeId::new(number).unwrap()
+}
+
+/// Three nodes that have done nothing.
+fn three() -> Facts {
+    Facts::new((1..=3).map(id).collect())
+}
+
+/// Entries of one term, each with its text.
+fn entries(first: u64, term: u64, texts: &[&str]) -> Entries {
+    let mut builder = BlockBuilder::with_capacity(texts.len(), 256);
+    for (index, text) in (first..).zip(texts) {
+        let envelope = quorate_log::Envelope::of(EntryKind::Command, 0);
+        builder.push(Index(index), Term(term), &envelope, text.as_bytes());
+    }
+    Entries::all(builder.finish())
+}
+
+fn write(token: u64, entries: Vec<Entries>) -> Write {
+    Write {
+        token: PersistToken(token),
+        hard_state: None,
+        truncate_from: None,
+        entries,
+        commit: Index::ZERO,
+    }
+}
+
+fn votes(token: u64, term: u64, vote: u64) -> Write {
+    let hard_state = HardState { term: Term(term), vote: Some(id(vote)) };
+    Write { hard_state: Some(hard_state), ..write(token, Vec::new()) }
+}
+
+/// A node writes these entries, and they become durable.
+fn holds(facts: &mut Facts, node: usize, first: u64, term: u64, texts: &[&str]) {
+    let token = first * 10;
+    facts.wrote(node, false, &write(token, vec![entries(first, term, texts)])).unwrap();
+    facts.persisted(node, PersistToken(token)).unwrap();
+}
+
+fn commits(facts: &mut Facts, node: usize, index: u64) -> Result<(), Broken> {
+    let voters = || Membership::of_voters((1..=3).map(id));
+    facts.committed_on(node, Index(index), Term(1), voters)
+}
+
+/// Three nodes of which two hold `a` and `b`, committed.
+fn two_committed() -> Facts {
+    let mut facts = three();
+    for node in [0, 1] {
+        holds(&mut facts, node, 1, 1, &["a", "b"]);
+    }
+    commits(&mut facts, 0, 2).unwrap();
+    facts
+}
+
+fn broken<T: core::fmt::Debug>(outcome: Result<T, Broken>, invariant: &str) {
+    assert_eq!(outcome.unwrap_err().invariant, invariant);
+}
+
+#[test]
+fn one_leader_per_term() {
+    let mut facts = three();
+    check_leader(&mut facts, Term(2), id(1)).unwrap();
+    check_leader(&mut facts, Term(2), id(1)).unwrap();
+    check_leader(&mut facts, Term(3), id(2)).unwrap();
+    broken(check_leader(&mut facts, Term(2), id(2)), "one leader per term");
+}
+
+#[test]
+fn one_vote_per_term_over_all_lives() {
+    let mut facts = three();
+    facts.wrote(0, false, &votes(1, 2, 2)).unwrap();
+    facts.persisted(0, PersistToken(1)).unwrap();
+    check_vote(&mut facts, Term(2), id(1), id(2)).unwrap();
+    broken(check_vote(&mut facts, Term(2), id(1), id(3)), "one vote per term");
+    facts.wrote(0, false, &votes(2, 2, 3)).unwrap();
+    broken(facts.persisted(0, PersistToken(2)), "one vote per term");
+}
+
+#[test]
+fn a_leader_has_what_earlier_terms_committed() {
+    let mut facts = two_committed();
+    check_leader(&mut facts, Term(2), id(2)).unwrap();
+    broken(check_leader(&mut facts, Term(3), id(3)), "leader completeness");
+}
+
+#[test]
+fn logs_with_one_entry_in_common_have_one_past() {
+    let mut facts = three();
+    holds(&mut facts, 0, 1, 1, &["a", "b"]);
+    facts.wrote(1, false, &write(1, vec![entries(1, 1, &["a"])])).unwrap();
+    let other = write(2, vec![entries(2, 1, &["c"])]);
+    broken(facts.wrote(1, false, &other), "log matching");
+    let gap = write(3, vec![entries(5, 1, &["e"])]);
+    broken(facts.wrote(2, false, &gap), "no gap in a log");
+}
+
+#[test]
+fn leaders_cut_nothing_and_nobody_what_is_committed() {
+    let mut facts = two_committed();
+    holds(&mut facts, 0, 3, 1, &["c"]);
+    let cut = |from| Write { truncate_from: Some(Index(from)), ..write(99, Vec::new()) };
+    broken(facts.wrote(0, true, &cut(3)), "a leader only appends");
+    broken(facts.wrote(0, false, &cut(2)), "committed entries never change");
+    facts.wrote(0, false, &cut(3)).unwrap();
+}
+
+#[test]
+fn what_is_committed_is_durable_on_a_quorum() {
+    let mut facts = three();
+    holds(&mut facts, 0, 1, 1, &["a"]);
+    facts.wrote(1, false, &write(1, vec![entries(1, 1, &["a"])])).unwrap();
+    broken(commits(&mut facts, 0, 1), "commit evidence");
+    facts.persisted(1, PersistToken(1)).unwrap();
+    commits(&mut facts, 0, 1).unwrap();
+}
+
+#[test]
+fn nobody_knows_another_entry_committed() {
+    let mut facts = two_committed();
+    holds(&mut facts, 2, 1, 3, &["x"]);
+    broken(commits(&mut facts, 2, 1), "state machine safety");
+    broken(facts.applies(2, &entries(1, 3, &["x"])), "state machine safety");
+}
+
+#[test]
+fn what_is_executed_is_durable_and_has_the_bytes_of_its_entry() {
+    let facts = two_committed();
+    facts.applies(0, &entries(1, 1, &["a", "b"])).unwrap();
+    broken(facts.applies(2, &entries(1, 1, &["a"])), "apply after persist");
+    let mut builder = BlockBuilder::with_capacity(2, 256);
+    let envelope = quorate_log::Envelope::of(EntryKind::Command, 0);
+    builder.push(Index(1), Term(7), &envelope, b"z");
+    builder.push(Index(2), Term(7), &envelope, b"b");
+    let foreign = Entries::all(builder.finish());
+    broken(facts.applies(0, &foreign), "bytes belong to their entry");
+}
+
+#[test]
+fn one_command_has_one_reply() {
+    let mut facts = two_committed();
+    facts.replied(0, 1, 77).unwrap();
+    facts.replied(1, 1, 77).unwrap();
+    let told = facts.replied(1, 1, 78).unwrap_err();
+    assert_eq!(told.invariant, "same commands, same replies");
+    assert!(told.what.contains("iteration order of a hash map"), "{told}");
+}
+
+#[test]
+fn nothing_is_said_before_it_is_durable() {
+    let says = |facts: &Facts, term: u64, message| {
+        let envelope = Envelope {
+            from: id(1),
+            boot: BootCounter(1),
+            to: id(2),
+            term: Term(term),
+            request: RequestId(1),
+            message,
+        };
+        facts.sent(0, &envelope)
+    };
+    let granted =
+        || Message::VoteReply(VoteReply { campaign: Term(2), pre_vote: false, granted: true });
+    let accepted =
+        |matched| Message::AppendReply(AppendReply::Accepted { matched: Index(matched) });
+    let mut facts = three();
+    broken(says(&facts, 2, granted()), "persist before send");
+    facts.wrote(0, false, &votes(1, 2, 3)).unwrap();
+    facts.persisted(0, PersistToken(1)).unwrap();
+    broken(says(&facts, 2, granted()), "persist before send");
+    holds(&mut facts, 0, 1, 2, &["a"]);
+    says(&facts, 2, accepted(1)).unwrap();
+    broken(says(&facts, 2, accepted(2)), "persist before send");
+}
+
+fn status(term: u64, commit: u64, applied: u64) -> Status {
+    Status {
+        id: id(1),
+        role: RoleName::Follower,
+        hard_state: HardState { term: Term(term), vote: None },
+        leader: None,
+        base: EntryId::ZERO,
+        last: EntryId::new(Index(9), Term(1)),
+        persisted: Index(9),
+        commit: Index(commit),
+        applying: Index(applied),
+        applied: Index(applied),
+        peers: Vec::new(),
+    }
+}
+
+#[test]
+fn marks_stand_in_order_and_never_fall() {
+    let mut facts = three();
+    facts.stands(0, 1, &status(2, 5, 4)).unwrap();
+    broken(facts.stands(0, 1, &status(2, 4, 5)), "marks stand in order");
+    broken(facts.stands(0, 1, &status(1, 5, 4)), "a term never falls");
+    broken(facts.stands(0, 1, &status(2, 4, 4)), "commit and applied index never fall");
+    facts.stands(0, 2, &status(2, 0, 0)).unwrap();
+    broken(facts.stands(0, 1, &status(2, 5, 4)), "a term never falls");
+}
+
+#[test]
+fn a_leader_believes_of_its_peers_what_is_so() {
+    let peer = |matched, next| PeerStatus {
+        id: id(2),
+        matched: Index(matched),
+        next: Index(next),
+        replicating: true,
+        inflight: 0,
+    };
+    let mut facts = two_committed();
+    facts.progressed(0, Term(1), &peer(2, 3)).unwrap();
+    broken(facts.progressed(0, Term(1), &peer(1, 3)), "progress is true");
+    // A peer that restarted has acknowledged nothing.
+    facts.progressed(0, Term(1), &peer(0, 3)).unwrap();
+    broken(facts.progressed(0, Term(1), &peer(2, 2)), "progress is true");
+    holds(&mut facts, 0, 3, 1, &["c"]);
+    broken(facts.progressed(0, Term(1), &peer(3, 4)), "progress is true");
+}
+
+#[test]
+fn reads_see_what_was_committed_when_they_came() {
+    let mut facts = two_committed();
+    facts.read_came(0, ReadId(1));
+    facts.read_came(0, ReadId(2));
+    facts.read_ready(0, ReadId(1), Index(2)).unwrap();
+    broken(facts.read_ready(0, ReadId(2), Index(1)), "read index");
+}
+
+#[test]
+fn what_is_committed_stays_on_a_quorum() {
+    let mut facts = two_committed();
+    facts.check_held().unwrap();
+    assert_eq!(facts.holders(Index(2)), [0, 1]);
+    facts.nodes[1].durable.truncate(1);
+    broken(facts.check_held(), "what is committed is held by a quorum");
+}
