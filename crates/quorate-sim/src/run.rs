@@ -17,7 +17,7 @@ use crate::world::workload::Workload;
 use crate::world::{Fault, Faults, Plan, Setup, Traced, World, usual_raft};
 
 /// Time that a mended cluster has to elect, serve and converge.
-const RECOVERY: Duration = Duration::from_secs(30);
+const RECOVERY: Duration = Duration::from_secs(20);
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,7 +249,7 @@ fn both_phases<M: StateMachine + Default, W: Workload<M>>(
         return Err(Broken::new("liveness", "a mended cluster serves nobody"));
     }
     world.stop_clients();
-    world.run_for(Duration::from_secs(5))?;
+    world.run_for(Duration::from_secs(3))?;
     if !world.has_converged() {
         let what = format!("a mended cluster does not converge: {}", world.describe());
         return Err(Broken::new("liveness", what));
