@@ -78,6 +78,10 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 
+#[macro_use]
+#[cfg_attr(not(quorate_mutants), doc(hidden))]
+pub mod mutant;
+
 pub mod config;
 pub mod effect;
 pub mod entry;

@@ -16,7 +16,7 @@
 //! What no rule can see: an acknowledged last batch that no later write names, one of whose sectors
 //! turned to zeros. The idle fence and the hard state close that window.
 
-use quorate_core::{EntryId, Index};
+use quorate_core::{EntryId, Index, mutant};
 
 use crate::batch::{self, BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader};
 use crate::error::DamageKind;
@@ -119,7 +119,7 @@ pub(crate) fn next(
         || (proven.index >= first && !header.is_fence())
         || sealed.is_some()
         || later_header(bytes, segment, end, |later| later.durable >= header.sequence).is_some();
-    if complete || named {
+    if (complete || named) && !mutant!(FirstBadChecksumCuts) {
         return wound(DamageKind::Checksum);
     }
     Found::Torn { bytes: written_from(bytes, start) }
@@ -140,7 +140,8 @@ fn without_header(
     let complete = bytes[start..end].chunks(CHUNK_BYTES).all(|chunk| !is_zero(chunk));
     let later = later_header(bytes, segment, start, |later| later.durable >= sequence);
     let lost = sealed.is_some_and(|sealed| at.offset < sealed) || proven.batch >= sequence;
-    if complete || lost || later.is_some() || proven.index >= first {
+    let may_count = complete || lost || later.is_some() || proven.index >= first;
+    if may_count && !mutant!(FirstBadChecksumCuts) {
         // The header is gone: what follows bounds what it held, if anything does.
         let last = later.filter(|later| later.has_entries()).map(|later| later.first.index);
         return Found::Damaged(Wound {

@@ -21,12 +21,23 @@ pub(crate) enum Outcome {
 
 /// Whether the nodes that `agrees` names are a majority of each half.
 pub(crate) fn is_quorum(membership: &Membership, agrees: impl Fn(NodeId) -> bool) -> bool {
+    if mutant!(LearnersCount) {
+        return half_agrees(&membership.nodes(), &agrees);
+    }
     half_agrees(membership.voters(), &agrees)
         && (membership.outgoing().is_empty() || half_agrees(membership.outgoing(), &agrees))
 }
 
 /// How an election stands in which `vote` tells what each voter answered, if it did.
 pub(crate) fn tally(membership: &Membership, vote: impl Fn(NodeId) -> Option<bool>) -> Outcome {
+    if mutant!(UnionElects) {
+        let union = Membership::of_voters([membership.voters(), membership.outgoing()].concat());
+        return tally_of(&union, vote);
+    }
+    tally_of(membership, vote)
+}
+
+fn tally_of(membership: &Membership, vote: impl Fn(NodeId) -> Option<bool>) -> Outcome {
     if is_quorum(membership, |id| vote(id) == Some(true)) {
         Outcome::Won
     } else if is_quorum(membership, |id| vote(id) != Some(false)) {
@@ -39,7 +50,7 @@ pub(crate) fn tally(membership: &Membership, vote: impl Fn(NodeId) -> Option<boo
 /// The highest index that a majority of each half has reached.
 pub(crate) fn committed(membership: &Membership, matched: impl Fn(NodeId) -> Index) -> Index {
     let incoming = half_committed(membership.voters(), &matched);
-    if membership.outgoing().is_empty() {
+    if membership.outgoing().is_empty() || mutant!(JointCommitByOneHalf) {
         return incoming;
     }
     incoming.min(half_committed(membership.outgoing(), &matched))
@@ -47,7 +58,7 @@ pub(crate) fn committed(membership: &Membership, matched: impl Fn(NodeId) -> Ind
 
 fn half_agrees(voters: &[NodeId], agrees: &impl Fn(NodeId) -> bool) -> bool {
     let count = voters.iter().filter(|id| agrees(**id)).count();
-    count > voters.len() / 2
+    count > voters.len() / 2 || mutant!(HalfIsQuorum) && count == voters.len() / 2 && count > 0
 }
 
 fn half_committed(voters: &[NodeId], matched: &impl Fn(NodeId) -> Index) -> Index {
@@ -67,6 +78,8 @@ fn majority_index(indices: &mut [Index]) -> Index {
     if indices.is_empty() {
         return Index::ZERO;
     }
-    indices.sort_unstable();
+    if !mutant!(MatchesUnsorted) {
+        indices.sort_unstable();
+    }
     indices[(indices.len() - 1) / 2]
 }

@@ -12,7 +12,7 @@ use super::Raft;
 use super::role::{Candidate, Role};
 use crate::effect::{DropReason, Effect};
 use crate::hard_state::HardState;
-use crate::id::{NodeId, PersistToken, RequestId};
+use crate::id::{EntryId, NodeId, PersistToken, RequestId};
 use crate::membership::{Outcome, tally};
 use crate::message::{Message, RequestVote, VoteReply};
 
@@ -48,6 +48,7 @@ impl Raft {
         effects: &mut Vec<Effect>,
     ) {
         let candidate = match (&mut self.role, message.pre_vote) {
+            (Role::Candidate(candidate), true) if mutant!(PreVotesElect) => candidate,
             (Role::PreCandidate(candidate), true) | (Role::Candidate(candidate), false) => {
                 candidate
             }
@@ -60,7 +61,7 @@ impl Raft {
         let answers_this = message.campaign == candidate.campaign
             && request >= candidate.requests_from
             && request <= self.sender.last_request;
-        if !answers_this {
+        if !answers_this && !mutant!(PreVotesElect) {
             return effects.push(Effect::Dropped(DropReason::StaleReply));
         }
         candidate.votes.insert(from, message.granted);
@@ -80,7 +81,7 @@ impl Raft {
 
     /// Whether a live leader makes this node ignore candidates (thesis §4.2.3).
     pub(super) fn is_leader_alive(&self) -> bool {
-        if !self.config.leader_stickiness {
+        if !self.config.leader_stickiness || mutant!(NoStickiness) {
             return false;
         }
         match &self.role {
@@ -146,7 +147,21 @@ impl Raft {
 
     /// The dry run: what this node would answer, changing nothing.
     fn would_vote(&self, message: RequestVote) -> bool {
-        message.campaign > self.term() && !self.is_leader_alive() && message.last >= self.log.last()
+        message.campaign > self.term()
+            && !self.is_leader_alive()
+            && self.is_up_to_date(message.last)
+    }
+
+    /// Raft §5.4.1: the later last term wins, among equal ones the longer log.
+    fn is_up_to_date(&self, candidate: EntryId) -> bool {
+        let own = self.log.last();
+        if mutant!(VoteForAnyLog) {
+            return true;
+        }
+        if mutant!(LengthBeforeTerm) {
+            return (candidate.index, candidate.term) >= (own.index, own.term);
+        }
+        candidate >= own
     }
 
     /// Gives the vote of the present term where Raft figure 2 allows it.
@@ -155,7 +170,7 @@ impl Raft {
         let may = message.campaign == self.term()
             && is_free
             && !self.is_leader_alive()
-            && message.last >= self.log.last();
+            && self.is_up_to_date(message.last);
         if !may {
             return false;
         }

@@ -29,6 +29,7 @@ impl Raft {
         if append.recorded_boot == self.sender.boot
             && recorded > last.index
             && self.membership().contains(from)
+            && !mutant!(RolledBackGoesOn)
         {
             return self.halt(HaltReason::LostDurability { recorded, last }, effects);
         }
@@ -39,6 +40,7 @@ impl Raft {
         };
         if append.wants_reply {
             let after = match reply {
+                AppendReply::Accepted { .. } if mutant!(AcknowledgedUnsynced) => None,
                 AppendReply::Accepted { matched } => self.after_entries(matched),
                 AppendReply::Rejected { .. } => None,
             };
@@ -83,7 +85,10 @@ impl Raft {
             return Err(DropReason::Absurd);
         }
         let (prev, base) = (append.prev, self.log.base());
-        if prev.index < base.index || self.log.holds(prev) {
+        let is_below = prev.index < base.index && !mutant!(CompactedIsMissing);
+        let is_held = self.log.holds(prev)
+            || mutant!(PrevByIndexAlone) && self.log.term_at(prev.index).is_some();
+        if is_below || is_held {
             let covers_base = |run: &&Run| run.first <= base.index && base.index <= run.last();
             let at_base = append.runs.iter().find(covers_base);
             let difference = self.log.first_difference(&append.runs);
@@ -110,6 +115,8 @@ impl Raft {
         difference: Option<Index>,
         effects: &mut Vec<Effect>,
     ) -> AppendReply {
+        let everything = append.prev.index.max(self.commit).next();
+        let difference = if mutant!(CutWithoutConflict) { Some(everything) } else { difference };
         if let Some(from) = difference {
             if from <= self.log.last().index {
                 self.truncate_from(from, effects);
@@ -119,7 +126,9 @@ impl Raft {
             }
         }
         let end = append.end();
-        self.commit = self.commit.max(append.commit.min(end).min(self.log.last().index));
+        let verified =
+            if mutant!(CommitUnverified) { append.commit } else { append.commit.min(end) };
+        self.commit = self.commit.max(verified.min(self.log.last().index));
         self.hand_out_committed(effects);
         let matched =
             if append.runs.is_empty() { end.min(self.durability.persisted()) } else { end };

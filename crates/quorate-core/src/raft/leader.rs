@@ -72,6 +72,12 @@ impl Raft {
         effects: &mut Vec<Effect>,
     ) {
         let (now, last, newest) = (self.now, self.log.last().index, self.sender.last_request);
+        let reply = match reply {
+            AppendReply::Rejected { prev: matched, .. } if mutant!(RefusalCounts) => {
+                AppendReply::Accepted { matched }
+            }
+            AppendReply::Accepted { .. } | AppendReply::Rejected { .. } => reply,
+        };
         let Some(progress) = self.peer_mut(from) else {
             return effects.push(Effect::Dropped(DropReason::StaleReply));
         };
@@ -132,13 +138,15 @@ impl Raft {
     /// it everything before.
     pub(super) fn advance_commit(&mut self, effects: &mut Vec<Effect>) {
         let Role::Leader(leader) = &self.role else { return };
-        let own = self.durability.persisted();
+        let (persisted, handed_out) = (self.durability.persisted(), self.durability.handed_out());
+        let own = if mutant!(OwnCountUnsynced) { handed_out } else { persisted };
         let reached = committed(self.membership(), |id| {
             let peer = || leader.peers.get(&id).map_or(Index::ZERO, |peer| peer.matched);
             if id == self.id { own } else { peer() }
         });
         // scenario: replication/figure_8
-        if reached > self.commit && self.log.term_at(reached) == Some(self.term()) {
+        let is_own_term = self.log.term_at(reached) == Some(self.term());
+        if reached > self.commit && (is_own_term || mutant!(EarlierTermsCommit)) {
             self.commit = reached;
             self.answer_confirmed_reads(effects);
         }
@@ -161,7 +169,7 @@ impl Raft {
             let heard = leader.peers.get(&peer).map(|peer| peer.heard_at);
             peer == id || heard.is_some_and(|heard_at| now.since(heard_at) < max)
         };
-        if !is_quorum(&membership, answers) {
+        if !is_quorum(&membership, answers) && !mutant!(NoCheckQuorum) {
             self.become_follower(self.term());
         }
     }

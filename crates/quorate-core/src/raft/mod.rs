@@ -302,6 +302,7 @@ impl Raft {
     fn handle_later_term(&mut self, envelope: &Envelope, effects: &mut Vec<Effect>) -> bool {
         match &envelope.message {
             Message::RequestVote(vote) if vote.pre_vote => true,
+            Message::AppendReply(_) if mutant!(AppendReplyTermIgnored) => false,
             Message::RequestVote(_) if self.is_leader_alive() => {
                 effects.push(Effect::Dropped(DropReason::LeaderAlive));
                 false
@@ -398,7 +399,9 @@ impl Raft {
 
     /// An entry is executed only when it is both committed and persisted here.
     fn hand_out_committed(&mut self, effects: &mut Vec<Effect>) {
-        let last = self.commit.min(self.durability.persisted());
+        let persisted = self.durability.persisted();
+        let last =
+            if mutant!(AppliedUnpersisted) { self.commit } else { self.commit.min(persisted) };
         if last > self.applying {
             effects.push(Effect::Apply { first: self.applying.next(), last });
             self.applying = last;
@@ -407,7 +410,9 @@ impl Raft {
 
     fn append_run(&mut self, run: &Run) {
         self.log.push(run);
-        self.memberships.push(run);
+        if !mutant!(MembershipNotOnAppend) {
+            self.memberships.push(run);
+        }
         self.write.entries = true;
     }
 
@@ -419,7 +424,9 @@ impl Raft {
             self.write.truncate_from = Some(earlier.min(from));
         }
         self.log.truncate_from(from);
-        self.memberships.truncate_from(from);
+        if !mutant!(MembershipNotRolledBack) {
+            self.memberships.truncate_from(from);
+        }
         self.durability.truncate_from(from);
         self.write.entries = self.log.last().index > self.durability.handed_out();
         effects.push(Effect::Truncated { from });
@@ -431,13 +438,20 @@ impl Raft {
         if self.write.is_empty() || waits_for_flush {
             return;
         }
-        let write = core::mem::take(&mut self.write);
+        let mut write = core::mem::take(&mut self.write);
+        if mutant!(StaleTailStays) {
+            write.truncate_from = None;
+        }
         let first = self.durability.handed_out().next();
         let last = self.log.last().index;
         let token = self.durability.issue(last, write.hard_state);
+        let mut hard_state = self.hard_state;
+        if mutant!(TermWithoutVote) {
+            hard_state.vote = None;
+        }
         let persist = Persist {
             token,
-            hard_state: write.hard_state.then_some(self.hard_state),
+            hard_state: write.hard_state.then_some(hard_state),
             truncate_from: write.truncate_from,
             append: write.entries.then_some((first, last)),
             commit: self.commit,
@@ -471,8 +485,9 @@ impl Raft {
         after: Option<PersistToken>,
         effects: &mut Vec<Effect>,
     ) {
+        let too_early = mutant!(VoteBeforeDurable) && matches!(message, Message::VoteReply(_));
+        let after = after.max(self.after_term()).filter(|_| !too_early);
         let envelope = self.sender.reply(self.term(), to, request, message);
-        let after = after.max(self.after_term());
         effects.push(Effect::Send(Send { envelope, after }));
     }
 
@@ -482,7 +497,8 @@ impl Raft {
         message: Message,
         effects: &mut Vec<Effect>,
     ) -> RequestId {
-        let after = self.after_term();
+        let too_early = mutant!(RequestBeforeOwnVote) && matches!(message, Message::RequestVote(_));
+        let after = self.after_term().filter(|_| !too_early);
         let envelope = self.sender.request(self.hard_state.term, to, message);
         let request = envelope.request;
         effects.push(Effect::Send(Send { envelope, after }));

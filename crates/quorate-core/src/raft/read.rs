@@ -231,7 +231,7 @@ impl Raft {
     fn index_reads(&mut self) {
         let commit = self.commit;
         let Role::Leader(leader) = &mut self.role else { return };
-        if commit < leader.opening {
+        if commit < leader.opening && !mutant!(ReadBeforeOpening) {
             return;
         }
         let unindexed = leader.reads.iter_mut().rev().take_while(|read| read.index.is_none());

@@ -57,7 +57,9 @@ impl Raft {
         for run in &start.runs {
             check_run(&log, run)?;
             log.push(run);
-            memberships.push(run);
+            if !mutant!(MembershipOfBase) {
+                memberships.push(run);
+            }
         }
         let last = log.last();
         if last.term > start.hard_state.term {

@@ -5,6 +5,8 @@
 
 use std::sync::PoisonError;
 
+use quorate_core::mutant;
+
 use super::{Action, Batch, Current, Effect, Log};
 use crate::directory::{Named, SPARE, TEMPORARY};
 use crate::error::IoFailure;
@@ -21,7 +23,7 @@ impl<F: Fs> Log<F> {
             }
             Action::HardStateSync(copy) => {
                 self.copy(copy).sync()?;
-                if copy == Copy::B {
+                if copy == Copy::B || mutant!(OneHardStateCopy) {
                     self.hard_state = self.next_hard_state;
                 }
                 Ok(())
@@ -45,7 +47,10 @@ impl<F: Fs> Log<F> {
                 current.file.write(&self.buffer, batch.offset)
             }
             Action::BatchSync => {
-                self.under_way().0.file.sync()?;
+                let synced = self.under_way().0.file.sync();
+                if !mutant!(FailedSyncForgiven) {
+                    synced?;
+                }
                 self.settle_batch();
                 Ok(())
             }
@@ -133,6 +138,7 @@ impl<F: Fs> Log<F> {
                 return Ok(());
             }
             Action::SmallName => return self.directory.rename(&temporary, small.name),
+            Action::SmallNameSync if mutant!(PrefixGoneTooEarly) => {}
             Action::SmallNameSync => self.directory.sync_dir()?,
             write_or_sync => {
                 let file = small.file.as_ref().expect("the file was created");

@@ -3,7 +3,7 @@
 //! Planning touches no file. It decides which writes share a batch, whether the batch still fits
 //! its segment, and encodes it; [`Log::step`](super::Log::step) then does the operations in order.
 
-use quorate_core::{EntryId, HardState, Index, PersistToken};
+use quorate_core::{EntryId, HardState, Index, PersistToken, mutant};
 
 use super::{
     Action, Batch, Compact, Current, Effect, Job, Log, Outcome, Progress, Replacing, Write,
@@ -147,7 +147,8 @@ impl<F: Fs> Log<F> {
             segment,
             ..self.hard_state
         };
-        for copy in [Copy::A, Copy::B] {
+        let both: &[Copy] = &[Copy::A, Copy::B];
+        for &copy in if mutant!(OneHardStateCopy) { &both[..1] } else { both } {
             self.actions.extend([Action::HardStateWrite(copy), Action::HardStateSync(copy)]);
         }
     }

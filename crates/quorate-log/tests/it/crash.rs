@@ -196,6 +196,30 @@ fn tears_inside_sectors_are_cut_or_whole() {
 }
 
 #[test]
+fn a_torn_vote_leaves_the_one_before() {
+    // Votes in two terms of one life: the first is acknowledged, the second under way.
+    let fs = FaultFs::new();
+    let mut recovered = founded(fs.another());
+    let vote = |term| Some(crate::support::state(term, 9));
+    recovered.log.enqueue(quorate_log::Write { hard_state: vote(5), ..write(2) });
+    settle(&mut recovered.log).unwrap();
+    recovered.log.enqueue(quorate_log::Write { hard_state: vote(6), ..write(3) });
+    let mut torn = 0;
+    for _ in 0..4 {
+        for seed in 0..100 {
+            let fs = fs.duplicate();
+            fs.crash(&Loss::Seeded(seed));
+            let again = open(fs.reboot()).expect("one copy is whole");
+            let found = Some(again.hard_state);
+            assert!(found == vote(5) || found == vote(6), "{found:?}");
+            torn += again.report.hard_state_repaired.len();
+        }
+        recovered.log.step().unwrap();
+    }
+    assert!(torn > 0, "a copy was torn at least once");
+}
+
+#[test]
 fn sectors_of_4096_bytes_are_as_safe() {
     let options = OpenOptions {
         config: quorate_log::LogConfig {

@@ -18,6 +18,8 @@ pub(crate) fn node() -> NodeId {
 
 /// Small segments, so that every script rolls over.
 pub(crate) fn options() -> OpenOptions {
+    #[cfg(quorate_mutants)]
+    quorate_core::mutant::pick(&std::env::var("QUORATE_MUTANT").unwrap_or_default());
     OpenOptions {
         config: LogConfig { segment_bytes: 8 << 10, sector_bytes: 512, batch_bytes: 4 << 20 },
         format_as: Some(node()),

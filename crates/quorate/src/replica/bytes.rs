@@ -1,5 +1,7 @@
 //! Where the core's effects meet the bytes: what is written, sent, executed and read back.
 
+use quorate_core::mutant;
+
 use super::*;
 use crate::replica::tail::matches;
 
@@ -295,6 +297,11 @@ impl Replica {
 /// Whether the entries are those whose index and term the append names, every one of them.
 pub(super) fn is_promised(entries: &[Entries], envelope: &Envelope) -> bool {
     let Message::Append(append) = &envelope.message else { return entries.is_empty() };
+    let (first, last) = (append.prev.index.next(), append.end());
+    if mutant!(BytesByIndexAlone) {
+        let term_of = |index| entries.iter().find_map(|slice| slice.block().term(index));
+        return matches(entries, first, last, term_of);
+    }
     let mut runs = append.runs.iter();
     let mut run: Option<&Run> = runs.next();
     let term_of = |index: Index| {
@@ -303,5 +310,5 @@ pub(super) fn is_promised(entries: &[Entries], envelope: &Envelope) -> bool {
         }
         run.filter(|run| run.first <= index).map(|run| run.term)
     };
-    matches(entries, append.prev.index.next(), append.end(), term_of)
+    matches(entries, first, last, term_of)
 }

@@ -177,6 +177,8 @@ impl World {
     }
 
     pub(super) fn with(nodes: u64, config: ReplicaConfig) -> Self {
+        #[cfg(quorate_mutants)]
+        quorate_core::mutant::pick(&std::env::var("QUORATE_MUTANT").unwrap_or_default());
         let now = Instant::from_millis(1000);
         let hosts = (1..=nodes).map(|n| Host::start(n, nodes, now, &config, None)).collect();
         let (wire, cut, sent) = (VecDeque::new(), BTreeSet::new(), Vec::new());

@@ -2,7 +2,8 @@
 //!
 //! A line that begins with `> ` is a command; the lines after it are what happened. A file begins
 //! with a comment that says what it shows. `UPDATE_SCENARIOS=1` rewrites the transcripts; the
-//! difference is then reviewed like code. `tests/scenarios/README.md` lists the commands.
+//! difference is then reviewed like code. `QUORATE_SCENARIO=theme/name` plays one alone.
+//! `tests/scenarios/README.md` lists the commands.
 //!
 //! Each script is played twice: on a log that begins at the first entry, and on one that begins at
 //! a snapshot far behind it. Both must show the same, apart from where they count from.
@@ -47,14 +48,25 @@ fn every_scenario_says_what_it_shows() {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test may be told to rewrite what it reads")]
 fn is_update() -> bool {
-    std::env::var_os("UPDATE_SCENARIOS").is_some()
+    variable("UPDATE_SCENARIOS").is_some()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test may be told what to play and to rewrite")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn failures(origin: EntryId, is_update: bool) -> Vec<String> {
+    #[cfg(quorate_mutants)]
+    quorate_core::mutant::pick(&variable("QUORATE_MUTANT").unwrap_or_default());
     let mut failures = Vec::new();
-    for file in files() {
+    let wanted = variable("QUORATE_SCENARIO").map(|name| format!("{name}.txt"));
+    let files = files().into_iter();
+    let files: Vec<PathBuf> =
+        files.filter(|file| wanted.as_ref().is_none_or(|name| file.ends_with(name))).collect();
+    assert!(!files.is_empty(), "there is no scenario {wanted:?}");
+    for file in files {
         let written = fs::read_to_string(&file).expect("a scenario can be read");
         let shown = match play(&written, origin) {
             Ok(shown) => shown,

@@ -15,6 +15,8 @@ fn caller(node: u64, boot: u64, process: u64) -> Caller {
 }
 
 fn me() -> Acquaintances {
+    #[cfg(quorate_mutants)]
+    mutant::pick(&std::env::var("QUORATE_MUTANT").unwrap_or_default());
     Acquaintances::new(caller(1, 5, 50), CLUSTER)
 }
 
