@@ -1,10 +1,12 @@
 //! Checks of the house rules, long runs and code generation.
 //!
-//! `cargo xtask` lists the tasks. Nothing but `fix`, `generate` and `soak` writes to the checkout.
+//! `cargo xtask` lists the tasks. Nothing but `fix`, `generate` and `soak` writes to the checkout,
+//! apart from `target`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod generate;
+mod mutants;
 mod soak;
 mod tidy;
 
@@ -19,6 +21,7 @@ Usage: cargo xtask TASK
   ci                   run the whole gate, as .ci/run does, without installing anything
   generate [--check]   make quorate-proto's code from its .proto files, or compare
   fix                  format the code
+  mutants [--scenarios] prove that deliberate bugs are noticed, by written tests or by seeds
   soak NAME            run what is too long for CI, resumable; the record goes to docs/soak
 ";
 
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         ["generate"] => generate::run(false),
         ["generate", "--check"] => generate::run(true),
         ["fix"] => command(&root, "cargo", &["fmt", "--all"]),
+        ["mutants", rest @ ..] => mutants::run(&root, rest),
         ["soak", rest @ ..] => soak::run(&root, rest.first().copied()),
         _ => Err(USAGE.to_owned()),
     };
