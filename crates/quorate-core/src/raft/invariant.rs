@@ -5,7 +5,9 @@
 //! nodes are checked by the tests' cluster, and by the simulator.
 
 use super::Raft;
-use super::role::{Leader, Role};
+#[cfg(debug_assertions)]
+use super::role::Leader;
+use super::role::Role;
 
 impl Raft {
     pub(super) fn check_invariants(&self) {

@@ -6,6 +6,7 @@ mod damage;
 mod directory;
 mod fence;
 mod format;
+mod frozen;
 mod model;
 mod records;
 mod regressions;
