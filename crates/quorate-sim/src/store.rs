@@ -11,7 +11,11 @@ use crate::history::{ClientId, History, OperationId};
 use crate::linearizable::{Checker, Verdict};
 use crate::model::{KeyValue, KeyValueOp, KeyValueOutput};
 use crate::rng::Rng;
+use crate::world::COMMAND_BYTES;
 use crate::world::workload::{End, Request, Workload};
+
+/// Bytes that a padding command takes besides its padding: version, kind, and a length of three.
+const PAD_OVERHEAD: usize = 5;
 
 /// Texts by key.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +112,12 @@ impl Workload<Store> for StoreWorkload {
         at: Duration,
     ) -> (Option<OperationId>, Request<Store>) {
         if self.sizes && rng.chance(20_000) {
-            let bytes = 1_usize << rng.range(4..18);
+            let bytes = match rng.range(0..20) {
+                // At the limit, one below, and one above it, which is refused.
+                0 => COMMAND_BYTES - PAD_OVERHEAD + rng.index(3) - 1,
+                1 => 0,
+                _ => 1_usize << rng.range(4..18),
+            };
             return (None, Request::Call(Change::Pad(vec![7; bytes])));
         }
         let key = format!("k{}", rng.range(0..5));

@@ -13,13 +13,14 @@ use super::{Event, World};
 use crate::rng::Rng;
 
 /// Kinds that strike again and again, each with a timer of its own.
-const STRIKING: [Fault; 20] = [
+const STRIKING: [Fault; 21] = [
     Fault::Split,
     Fault::OneWay,
     Fault::Bridge,
     Fault::Ring,
     Fault::Chain,
     Fault::Flap,
+    Fault::Reset,
     Fault::SlowLink,
     Fault::Bandwidth,
     Fault::Clog,
@@ -111,6 +112,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             Fault::ApplyPanic => self.plant_panic(node),
             Fault::RetryStorm => self.storm(),
+            Fault::Reset => self.reset(node, other),
             Fault::StuckDisk => self.nodes[node].stuck_until = until,
             Fault::WriteError => self.fail_next(node, 1, DiskFault::Fails),
             // A write comes before its sync; only syncs take notice of this one.

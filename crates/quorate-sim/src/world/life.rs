@@ -151,21 +151,6 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.give(node, ReplicaInput::Timer);
         Ok(())
     }
-
-    /// The handshakes of a node that came up.
-    fn greet(&mut self, node: usize) {
-        let life = self.nodes[node].life;
-        for peer in 0..self.nodes.len() {
-            if peer == node || self.nodes[peer].as_live().is_none() {
-                continue;
-            }
-            let peer_life = self.nodes[peer].life;
-            let span = self.schedule.span(Duration::from_millis(1), Duration::from_millis(20));
-            self.after(span, Event::Connected { node, life, peer, peer_life });
-            let (node, life, peer, peer_life) = (peer, peer_life, node, life);
-            self.after(span, Event::Connected { node, life, peer, peer_life });
-        }
-    }
 }
 
 pub(super) fn replica_config(raft: &Config) -> ReplicaConfig {

@@ -8,6 +8,8 @@
 //! is mended and left alone, and the cluster must elect, serve and converge.
 
 mod clients;
+mod connections;
+mod damage;
 mod disaster;
 mod life;
 mod network;

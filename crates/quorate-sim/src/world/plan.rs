@@ -19,7 +19,7 @@ pub enum Fault {
     Reorder,
     /// Some messages take very long.
     HeavyTail,
-    /// Bits of frames flip.
+    /// Frames arrive damaged: bits flipped, the end missing, garbage in front.
     Corrupt,
     /// Messages of long ago arrive again.
     Replay,
@@ -35,6 +35,8 @@ pub enum Fault {
     Chain,
     /// Links go and come fast.
     Flap,
+    /// Connections break, with nothing else wrong.
+    Reset,
     /// A link is slow.
     SlowLink,
     /// A link carries few bytes per second.
@@ -83,7 +85,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Drop,
         Self::Duplicate,
         Self::Reorder,
@@ -96,6 +98,7 @@ impl Fault {
         Self::Ring,
         Self::Chain,
         Self::Flap,
+        Self::Reset,
         Self::SlowLink,
         Self::Bandwidth,
         Self::Clog,
@@ -136,6 +139,7 @@ impl Fault {
             Self::Ring => "ring",
             Self::Chain => "chain",
             Self::Flap => "flap",
+            Self::Reset => "reset",
             Self::SlowLink => "slow-link",
             Self::Bandwidth => "bandwidth",
             Self::Clog => "clog",
@@ -169,7 +173,7 @@ impl Fault {
             Self::Duplicate => "Messages arrive more than once",
             Self::Reorder => "Messages overtake each other",
             Self::HeavyTail => "Some messages take very long",
-            Self::Corrupt => "Bits of frames flip",
+            Self::Corrupt => "Frames arrive damaged",
             Self::Replay => "Messages of long ago arrive again",
             Self::Split => "Two sides cannot talk",
             Self::OneWay => "A node hears and is not heard, or the other way round",
@@ -177,6 +181,7 @@ impl Fault {
             Self::Ring => "Each node talks to its two neighbours alone",
             Self::Chain => "The ring with one link missing",
             Self::Flap => "Links go and come fast",
+            Self::Reset => "Connections break, with nothing else wrong",
             Self::SlowLink => "A link is slow",
             Self::Bandwidth => "A link carries few bytes per second",
             Self::Clog => "A link holds everything back, then delivers it at once",
@@ -341,7 +346,7 @@ pub struct Plan {
     pub duplicate: u32,
     /// Parts in a million of messages that arrive again much later.
     pub replay: u32,
-    /// Parts in a million of messages of which a bit flips.
+    /// Parts in a million of messages that arrive damaged.
     pub corrupt: u32,
     /// Mean delay of a message.
     pub delay: Duration,

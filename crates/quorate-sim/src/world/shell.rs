@@ -15,6 +15,7 @@ use quorate::transport::frame::{Parsed, parse};
 use quorate_core::{BootCounter, Index, NodeId, RoleName};
 use quorate_log::Progress;
 
+use super::damage::damage;
 use super::life::replica_config;
 use super::network::Fate;
 use super::observed::OnPurpose;
@@ -276,12 +277,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             self.note_arrival(number, (from, to), Arrival::CutOff, None);
             return;
         }
-        let damaged = (!self.calm && self.schedule.chance(self.plan.corrupt)).then(|| {
-            let mut damaged = bytes.to_vec();
-            let at = self.schedule.index(damaged.len());
-            damaged[at] ^= 1 << self.schedule.range(0..8);
-            damaged
-        });
+        let damaged = (!self.calm && self.schedule.chance(self.plan.corrupt))
+            .then(|| damage(bytes, &mut self.schedule));
         let limits = FrameLimits::for_entries(ENTRY_BYTES);
         let ends = Ends { me: self.nodes[to].id, peer: self.nodes[from].id, boot };
         let taken = damaged.as_deref().unwrap_or(bytes);
@@ -303,24 +300,6 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         let from = self.nodes[from].id;
         self.give(to, ReplicaInput::Frame { from, frame });
-    }
-
-    pub(super) fn connected(&mut self, node: usize, life: u64, peer: usize, peer_life: u64) {
-        if self.nodes[node].life != life || self.nodes[peer].life != peer_life {
-            return;
-        }
-        let Some(boot) = self.nodes[peer].as_live().map(|live| live.boot) else { return };
-        self.trace.note(self.now, || TraceEvent::Connects { node: name(node), peer: name(peer) });
-        let peer = self.nodes[peer].id;
-        self.give(node, ReplicaInput::PeerConnected { peer, boot });
-    }
-
-    pub(super) fn closed(&mut self, node: usize, life: u64, peer: usize) {
-        if self.nodes[node].life == life && !self.network.is_cut(peer, node) {
-            self.trace.note(self.now, || TraceEvent::Closes { node: name(node), peer: name(peer) });
-            let peer = self.nodes[peer].id;
-            self.give(node, ReplicaInput::PeerClosed(peer));
-        }
     }
 
     fn start_log(&mut self, node: usize) {

@@ -94,6 +94,12 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.note_link(from, to, LinkState::Clogged, Some(until));
     }
 
+    /// The connections between two nodes break, and are made anew a little later.
+    pub fn reset_connections(&mut self, one: usize, other: usize) {
+        self.by_hand(Fault::Reset, Some(one), None);
+        self.reset(one, other);
+    }
+
     /// Every link stands and is as fast as others; nobody is isolated.
     pub fn mend_links(&mut self) {
         self.network.mend_links();

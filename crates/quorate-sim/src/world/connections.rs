@@ -1,0 +1,56 @@
+//! Connections between nodes: what they hear of each other besides frames.
+
+use core::time::Duration;
+
+use quorate::StateMachine;
+use quorate::replica::ReplicaInput;
+
+use super::trace::{TraceEvent, name};
+use super::workload::Workload;
+use super::{Event, World};
+
+impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
+    /// The connections between two nodes break, and are made anew a little later.
+    pub(super) fn reset(&mut self, one: usize, other: usize) {
+        for (node, peer) in [(one, other), (other, one)] {
+            let (life, peer_life) = (self.nodes[node].life, self.nodes[peer].life);
+            let span = self.schedule.span(Duration::from_micros(50), Duration::from_millis(5));
+            self.after(span, Event::Closed { node, life, peer });
+            let span = self.schedule.span(Duration::from_millis(10), Duration::from_millis(100));
+            self.after(span, Event::Connected { node, life, peer, peer_life });
+        }
+    }
+
+    /// The handshakes of a node that came up.
+    pub(super) fn greet(&mut self, node: usize) {
+        let life = self.nodes[node].life;
+        for peer in 0..self.nodes.len() {
+            if peer == node || self.nodes[peer].as_live().is_none() {
+                continue;
+            }
+            let peer_life = self.nodes[peer].life;
+            let span = self.schedule.span(Duration::from_millis(1), Duration::from_millis(20));
+            self.after(span, Event::Connected { node, life, peer, peer_life });
+            let (node, life, peer, peer_life) = (peer, peer_life, node, life);
+            self.after(span, Event::Connected { node, life, peer, peer_life });
+        }
+    }
+
+    pub(super) fn connected(&mut self, node: usize, life: u64, peer: usize, peer_life: u64) {
+        if self.nodes[node].life != life || self.nodes[peer].life != peer_life {
+            return;
+        }
+        let Some(boot) = self.nodes[peer].as_live().map(|live| live.boot) else { return };
+        self.trace.note(self.now, || TraceEvent::Connects { node: name(node), peer: name(peer) });
+        let peer = self.nodes[peer].id;
+        self.give(node, ReplicaInput::PeerConnected { peer, boot });
+    }
+
+    pub(super) fn closed(&mut self, node: usize, life: u64, peer: usize) {
+        if self.nodes[node].life == life && !self.network.is_cut(peer, node) {
+            self.trace.note(self.now, || TraceEvent::Closes { node: name(node), peer: name(peer) });
+            let peer = self.nodes[peer].id;
+            self.give(node, ReplicaInput::PeerClosed(peer));
+        }
+    }
+}
