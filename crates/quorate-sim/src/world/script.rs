@@ -30,7 +30,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use quorate::replica::{CallId, ReplicaInput};
+use quorate::replica::{CallId, ReplicaCounters, ReplicaInput};
 use quorate::{Codec, StateMachine};
 use quorate_core::{BootCounter, Config, EntryId, ReadId, RoleName, Status, Term};
 use quorate_log::fault::Loss;
@@ -425,6 +425,12 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     #[must_use]
     pub fn count_of(&self, what: &str) -> u64 {
         self.counts.get(what).copied().unwrap_or_default()
+    }
+
+    /// What a node dropped or had to do again in this life; nothing while it is down.
+    #[must_use]
+    pub fn counters(&self, node: usize) -> Option<&ReplicaCounters> {
+        self.nodes[node].as_live().map(|live| live.replica.counters())
     }
 
     /// What nodes received from each other so far.

@@ -1,0 +1,119 @@
+//! Faults of disks.
+
+use quorate_sim::world::script::Scripted;
+
+use super::super::steps::{ELECTION, agree, end, led, millis, others};
+use super::Struck;
+
+fn struck(world: Scripted) -> Struck {
+    Struck::Scripted(Box::new(world))
+}
+
+/// A follower loses its power while entries are on their way to its disk.
+pub(super) fn what_was_torn_was_never_acknowledged() -> Struck {
+    let mut torn = 0;
+    let mut times = 0;
+    for seed in 0..20 {
+        let (mut world, leader) = led(3);
+        let victim = others(&world, leader)[0];
+        world.slow_disk(victim, 20);
+        for number in 0..5 {
+            world.propose(leader, &format!("{number}").repeat(1_000)).expect("it leads");
+            world.let_pass(millis(2));
+        }
+        // What it acknowledged must come back: an invariant, which the world checks.
+        world.cut_power_tearing(victim, seed);
+        world.restart(victim);
+        agree(&mut world, "after", 3, 10 * ELECTION);
+        torn += world.count_of("torn tail cut");
+        times += world.count_of("unsynced");
+    }
+    assert!(torn > 0, "some tail was torn");
+    Struck::Times(times)
+}
+
+/// The leader's disk fails at the next operation: it never tries again in this life.
+fn a_leader_fails(fail: fn(&mut Scripted, usize)) -> Struck {
+    let (mut world, leader) = led(3);
+    fail(&mut world, leader);
+    let call = world.call(leader, &"in doubt".to_owned());
+    world.wait_until("it stops", millis(100), |w| !w.is_up(leader));
+    assert_eq!(world.count_of("log failed"), 1);
+    assert_eq!(end(&world, call), "unknown");
+    agree(&mut world, "without it", 2, 10 * ELECTION);
+    agree(&mut world, "with it", 3, millis(20_000));
+    let commands = world.machine(leader).expect("it runs").commands();
+    assert!(commands.filter(|command| *command == "in doubt").count() <= 1);
+    struck(world)
+}
+
+pub(super) fn a_failed_write_stops_the_node() -> Struck {
+    a_leader_fails(Scripted::fail_next_write)
+}
+
+pub(super) fn a_failed_sync_stops_the_node() -> Struck {
+    a_leader_fails(Scripted::fail_next_sync)
+}
+
+/// The leader's log grows until it needs a segment for which there is no room. The process ends
+/// rather than guess; the others go on; with room it comes back and has lost nothing.
+pub(super) fn a_full_disk_stops_its_node_and_loses_nothing() -> Struck {
+    let (mut world, leader) = led(3);
+    world.fill_disk(leader);
+    let large = "x".repeat(10_000);
+    let mut taken = Vec::new();
+    for _ in 0..50 {
+        if let Some(proposed) = world.propose(leader, &large) {
+            taken.push(proposed);
+        }
+        world.let_pass(millis(5));
+    }
+    assert!(world.count_of("log failed") > 0, "no room for a segment: {}", world.describe());
+    let acknowledged = taken.iter().filter(|p| end(&world, p.asked).starts_with("replied"));
+    let acknowledged: Vec<u64> = acknowledged.map(|proposed| proposed.index).collect();
+    assert!(!acknowledged.is_empty());
+    agree(&mut world, "without it", 2, 10 * ELECTION);
+    world.make_room(leader);
+    agree(&mut world, "with it", 3, millis(30_000));
+    for index in acknowledged {
+        assert_eq!(world.executed(leader, index), Some(large.as_str()), "at {index}");
+    }
+    struck(world)
+}
+
+/// It sends while it writes: a quorum without it is enough.
+pub(super) fn a_slow_disk_of_the_leader_holds_up_no_commit() -> Struck {
+    let (mut world, leader) = led(3);
+    world.slow_disk(leader, 2_000);
+    let proposed = world.propose(leader, &"by the others".to_owned()).expect("it leads");
+    let followers = others(&world, leader);
+    world.wait_until("the followers execute it", millis(50), |w| {
+        followers.iter().all(|node| w.executed(*node, proposed.index).is_some())
+    });
+    assert_eq!(world.executed(leader, proposed.index), None, "not durable there");
+    world.wait_until("so does the leader", millis(2_000), |w| w.how_many_executed(2) == 3);
+    struck(world)
+}
+
+/// A leader whose disk is stuck goes on to lead: nothing makes it step down yet. Its followers
+/// commit, execute and answer reads; calls wait for the leader, which cannot execute what it does
+/// not hold, and nothing is lost.
+pub(super) fn a_stuck_disk_of_the_leader_keeps_calls_waiting() -> Struck {
+    let (mut world, leader) = led(3);
+    let follower = others(&world, leader)[0];
+    world.stick_disk(leader, millis(10_000));
+    let here = world.call(leader, &"here".to_owned());
+    world.wait_until("its followers execute it", ELECTION, |w| w.how_many_executed(2) == 2);
+    let there = world.call(follower, &"there".to_owned());
+    world.let_pass(4 * ELECTION);
+    assert_eq!(world.leader(), Some(leader), "it does not step down");
+    assert_eq!([here, there].map(|call| end(&world, call)), ["waits", "waits"]);
+    let read = world.read(follower, ());
+    world.wait_until("a follower reads", ELECTION, |w| w.end_of(read).is_some());
+    assert_eq!(end(&world, read), "there");
+    world.wait_until("both are answered", millis(10_000), |w| {
+        w.end_of(here).is_some() && w.end_of(there).is_some()
+    });
+    assert_eq!([here, there].map(|call| end(&world, call)), ["replied 2", "replied 3"]);
+    struck(world)
+}

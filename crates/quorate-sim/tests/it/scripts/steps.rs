@@ -1,0 +1,90 @@
+//! Steps that many scripts take.
+
+use core::time::Duration;
+
+use quorate_sim::world::Setup;
+use quorate_sim::world::script::{Asked, Scripted};
+use quorate_sim::world::workload::End;
+
+use super::course::slow_heartbeats;
+
+/// The longest election timeout of these worlds.
+pub(crate) const ELECTION: Duration = Duration::from_millis(500);
+
+pub(crate) const fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// A calm world in which one node leads and one command is executed everywhere.
+pub(crate) fn led(nodes: usize) -> (Scripted, usize) {
+    led_from(nodes, 1)
+}
+
+pub(crate) fn led_from(nodes: usize, seed: u64) -> (Scripted, usize) {
+    let setup = Setup::scripted(nodes).with_raft(slow_heartbeats()).with_seed(seed);
+    let mut world = Scripted::of(&setup);
+    world.trace_mut().keep_recent();
+    world.wait_until("somebody leads", 10 * ELECTION, |world| world.leader().is_some());
+    agree(&mut world, "begin", nodes, 10 * ELECTION);
+    let leader = world.leader().expect("it was just seen");
+    (world, leader)
+}
+
+/// The others.
+pub(crate) fn others(world: &Scripted, node: usize) -> Vec<usize> {
+    (0..world.len()).filter(|other| *other != node).collect()
+}
+
+/// Proposes a command to whoever leads until so many nodes have executed it; says where.
+pub(crate) fn agree(world: &mut Scripted, command: &str, nodes: usize, limit: Duration) -> u64 {
+    let until = world.now() + limit;
+    while world.now() < until {
+        if let Some(index) = agrees_once(world, command, nodes, until) {
+            return index;
+        }
+    }
+    panic!("no agreement on {command} within {limit:?}: {}", world.describe())
+}
+
+fn agrees_once(world: &mut Scripted, command: &str, nodes: usize, until: Duration) -> Option<u64> {
+    let proposed = world.leaders().into_iter().rev().find_map(|(leader, _)| {
+        let leads_most = Some(leader) == world.leader();
+        leads_most.then(|| world.propose(leader, &command.to_owned())).flatten()
+    });
+    let Some(proposed) = proposed else {
+        world.let_pass(millis(10));
+        return None;
+    };
+    let index = proposed.index;
+    let patience = millis(1_000).min(until - world.now());
+    let is_there = |world: &Scripted| {
+        let executed = |node: &usize| world.executed(*node, index) == Some(command);
+        (0..world.len()).filter(executed).count() >= nodes
+    };
+    let seen = world.run_until(patience, is_there);
+    seen.unwrap_or_else(|broken| panic!("{broken}")).map(|_| index)
+}
+
+/// How a call or a read ended, in words; `waits` while it is under way.
+pub(crate) fn end(world: &Scripted, asked: Asked) -> String {
+    match world.end_of(asked) {
+        None => "waits".to_owned(),
+        Some(End::Replied(index)) => format!("replied {index}"),
+        Some(End::Answered(answer)) => answer.clone().unwrap_or_else(|| "nothing".to_owned()),
+        Some(End::Refused) => "refused".to_owned(),
+        Some(End::Unknown) => "unknown".to_owned(),
+    }
+}
+
+/// Waits until a call or read ends, and says how.
+pub(crate) fn ended(world: &mut Scripted, asked: Asked, limit: Duration) -> String {
+    world.wait_until("the request ends", limit, |world| world.end_of(asked).is_some());
+    end(world, asked)
+}
+
+/// Everything is mended: soon all nodes execute the same.
+pub(crate) fn recovers(world: &mut Scripted) {
+    world.heal();
+    let nodes = world.len();
+    agree(world, "end", nodes, millis(10_000));
+}
