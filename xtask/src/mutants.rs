@@ -5,7 +5,7 @@
 //!
 //! - `--scenarios` runs the written tests: each must pass as the code is, and fail with its mutant.
 //! - Without it, seeds of whole worlds are run for each mutant until one notices it. What was found
-//!   is kept in `target/mutants/found`, so that a search that was stopped goes on.
+//!   is kept in `target/mutants/found`, so that a search that was stopped goes on, until the code changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -329,7 +329,11 @@ enum Found {
 fn find(example: &Path, folder: &Path, id: &str, seeds: u64) -> Result<Found, String> {
     const STRIDE: u64 = 50;
     let file = folder.join(id);
-    let (mut tried, found) = read_found(&fs::read_to_string(&file).unwrap_or_default());
+    // What other code showed says nothing about this.
+    let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
+    let is_recent = modified(&file) > modified(example);
+    let record = fs::read_to_string(&file).ok().filter(|_| is_recent).unwrap_or_default();
+    let (mut tried, found) = read_found(&record);
     if let Some(found) = found {
         return Ok(found);
     }
