@@ -29,27 +29,30 @@ pub use self::picked::{Case, Caught, Mutant, Place, is_picked, pick};
 
 #[cfg(quorate_mutants)]
 mod picked {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// One more than the position of the one that is switched on; zero for none.
-    static PICKED: AtomicUsize = AtomicUsize::new(0);
+    /// A bit for each that is switched on.
+    static PICKED: AtomicU64 = AtomicU64::new(0);
 
-    /// Switches on the mutant with this id, and every other off, for the whole process. An empty
-    /// id is none.
+    /// Switches on the mutants with these ids, parted by commas, and every other off, for the whole
+    /// process.
     ///
     /// # Panics
     ///
-    /// When there is none with this id.
-    pub fn pick(id: &str) {
-        let at = Mutant::CASES.iter().position(|case| case.id == id);
-        assert!(at.is_some() || id.is_empty(), "there is no mutant {id}");
-        PICKED.store(at.map_or(0, |at| at + 1), Ordering::Relaxed);
+    /// When there is none with such an id.
+    pub fn pick(ids: &str) {
+        let bit = |id: &str| {
+            let at = Mutant::CASES.iter().position(|case| case.id == id);
+            1_u64 << at.unwrap_or_else(|| panic!("there is no mutant {id}"))
+        };
+        let ids = ids.split(',').filter(|id| !id.is_empty());
+        PICKED.store(ids.map(bit).fold(0, |all, one| all | one), Ordering::Relaxed);
     }
 
     /// Whether this one is switched on.
     #[must_use]
     pub fn is_picked(mutant: Mutant) -> bool {
-        PICKED.load(Ordering::Relaxed) == mutant as usize + 1
+        PICKED.load(Ordering::Relaxed) >> mutant as u64 & 1 == 1
     }
 
     /// What is known of a mutant.
@@ -78,7 +81,7 @@ mod picked {
         Worlds,
         /// Its test alone: no random world runs the code that it breaks.
         Test,
-        /// Nobody: it breaks a checker, which must then miss what its test plants.
+        /// It breaks a checker: its test plants what the checker must see, and with it misses.
         Checker,
     }
 
@@ -87,12 +90,16 @@ mod picked {
     pub enum Place {
         /// A golden scenario of `quorate-core`.
         Scenario,
+        /// Another integration test of `quorate-core`.
+        Core,
         /// The integration tests of `quorate-log`.
         Log,
         /// The unit tests of `quorate`.
         Node,
         /// The integration tests of `quorate-sim`.
         World,
+        /// The unit tests of `quorate-sim`.
+        Check,
     }
 
     macro_rules! mutants {
@@ -144,6 +151,8 @@ mod picked {
             "a leader that no quorum answers goes on leading";
         M11b NoStickiness soak Worlds Scenario "election/pre_vote_after_isolation"
             "a live leader is no reason to refuse a candidate";
+        M56 SlowElections soak Worlds Core "paper::followers::a_follower_campaigns_when_its_election_timeout_passes"
+            "election timeouts are thirty times as long as they should be";
         M54 RequestBeforeOwnVote core Worlds Scenario "election/vote_request_waits_for_own_vote"
             "a request for votes leaves before the own vote is durable";
 
@@ -206,5 +215,21 @@ mod picked {
             "the handshake does not compare clusters";
         M52b AnyBoot soak Test Node "transport::handshake::tests::an_older_boot_than_remembered_is_refused"
             "the handshake does not compare boots";
+
+        // Checkers.
+        K1 LogsNotCompared soak Checker Check "invariants::tests::logs_with_one_entry_in_common_have_one_past"
+            "two entries of one index and term are not compared";
+        K2 OneNodeIsEvidence soak Checker Check "invariants::tests::what_is_committed_is_durable_on_a_quorum"
+            "one node that holds an entry is evidence enough for its commitment";
+        K3 RealTimeIgnored soak Checker World "report::the_report_of_a_stale_read_reads_well"
+            "an operation that had ended may come after one that began later";
+        K4 UnknownIsFailed soak Checker World "report::a_counter_with_many_unknown_additions_is_decided"
+            "an operation of unknown outcome is taken for one without effect";
+        K6 RestartsForgiven soak Checker Check "invariants::tests::a_vote_holds_over_a_restart"
+            "the votes of a node are forgotten when it restarts";
+        K7 SampledInvariants soak Checker World "mutants::a_leader_that_counts_what_is_not_durable_is_noticed"
+            "nodes are looked at after every thousandth event";
+        K8 EndlessPatience soak Checker World "mutants::elections_that_take_too_long_are_noticed"
+            "a mended cluster has a hundred times as long to recover";
     }
 }

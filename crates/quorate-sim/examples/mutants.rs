@@ -73,9 +73,11 @@ mod mutants {
                     "scenario::every_scenario_shows_what_is_written",
                     case.test,
                 ),
+                Place::Core => ("quorate-core", "it", case.test, "-"),
                 Place::Log => ("quorate-log", "it", case.test, "-"),
                 Place::Node => ("quorate", "quorate", case.test, "-"),
                 Place::World => ("quorate-sim", "it", case.test, "-"),
+                Place::Check => ("quorate-sim", "quorate_sim", case.test, "-"),
             };
             let fields = [case.id, set, caught, package, target, test, scenario, case.breaks];
             println!("{}", fields.join("\t"));

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use quorate::StateMachine;
+use quorate_core::mutant;
 
 use crate::invariants::Broken;
 use crate::store::{Store, StoreWorkload};
@@ -242,7 +243,7 @@ fn both_phases<M: StateMachine + Default, W: Workload<M>>(
     let acknowledged =
         |world: &World<M, W>| world.counts().get("acknowledged").copied().unwrap_or_default();
     // What was under way when everything was mended may still fail; then nothing may.
-    world.run_for(RECOVERY)?;
+    world.run_for(if mutant!(EndlessPatience) { RECOVERY * 100 } else { RECOVERY })?;
     let before = acknowledged(world);
     world.run_for(Duration::from_secs(5))?;
     if acknowledged(world) == before {

@@ -60,7 +60,10 @@ impl Raft {
 
     /// A fresh election timeout from this instant on (Raft §5.2: drawn anew each time).
     pub(super) fn election_deadline(&mut self) -> Instant {
-        let (min, max) = (self.config.election_min, self.config.election_max);
+        let (mut min, mut max) = (self.config.election_min, self.config.election_max);
+        if mutant!(SlowElections) {
+            (min, max) = (min * 30, max * 30);
+        }
         self.now.after(self.rng.span(min, max))
     }
 

@@ -2,7 +2,7 @@
 //! after any crash.
 
 use quorate_core::{
-    AppendReply, Envelope, HardState, Index, Message, PeerStatus, PersistToken, Term,
+    AppendReply, Envelope, HardState, Index, Message, PeerStatus, PersistToken, Term, mutant,
 };
 use quorate_log::Log;
 use quorate_log::fault::FaultFs;
@@ -95,7 +95,12 @@ impl Facts {
         let facts = &mut self.nodes[node];
         let (term, vote) = facts.durable_vote;
         let lost = |what: String| Err(Broken::new("no silent loss", what));
-        let vote_lost = hard_state.term == term && vote.is_some() && hard_state.vote != vote;
+        let mut vote_lost = hard_state.term == term && vote.is_some() && hard_state.vote != vote;
+        if mutant!(RestartsForgiven) {
+            vote_lost = false;
+            self.votes.retain(|(_, voter), _| *voter != self.ids[node]);
+        }
+        let facts = &self.nodes[node];
         if hard_state.term < term || vote_lost {
             return lost(format!(
                 "node {node} came back with {hard_state:?}; {term} and {vote:?} were durable"

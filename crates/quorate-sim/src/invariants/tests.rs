@@ -4,7 +4,8 @@ use quorate_core::{
     AppendReply, BootCounter, EntryId, EntryKind, Envelope, HardState, Index, Membership, Message,
     NodeId, PeerStatus, PersistToken, ReadId, RequestId, RoleName, Status, Term, VoteReply,
 };
-use quorate_log::{BlockBuilder, Entries, Write};
+use quorate_log::fault::FaultFs;
+use quorate_log::{BlockBuilder, Entries, OpenOptions, Write, open_blocking};
 
 use super::{Broken, Facts, check_leader, check_vote};
 
@@ -14,6 +15,8 @@ fn id(number: u64) -> NodeId {
 
 /// Three nodes that have done nothing.
 fn three() -> Facts {
+    #[cfg(quorate_mutants)]
+    quorate_core::mutant::pick(&std::env::var("QUORATE_MUTANT").unwrap_or_default());
     Facts::new((1..=3).map(id).collect())
 }
 
@@ -86,6 +89,18 @@ fn one_vote_per_term_over_all_lives() {
     broken(check_vote(&mut facts, Term(2), id(1), id(3)), "one vote per term");
     facts.wrote(0, false, &votes(2, 2, 3)).unwrap();
     broken(facts.persisted(0, PersistToken(2)), "one vote per term");
+}
+
+#[test]
+fn a_vote_holds_over_a_restart() {
+    let options = OpenOptions { format_as: Some(id(1)), ..OpenOptions::default() };
+    let mut log = open_blocking(FaultFs::new(), options).unwrap().log;
+    let state = |vote| HardState { term: Term(2), vote: Some(id(vote)) };
+    let mut facts = three();
+    facts.wrote(0, false, &votes(1, 2, 2)).unwrap();
+    facts.persisted(0, PersistToken(1)).unwrap();
+    facts.recovered(0, state(2), &mut log).unwrap();
+    broken(facts.recovered(0, state(3), &mut log), "no silent loss");
 }
 
 #[test]

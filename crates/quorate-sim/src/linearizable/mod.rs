@@ -22,6 +22,8 @@ mod search;
 use core::fmt;
 use std::collections::BTreeMap;
 
+use quorate_core::mutant;
+
 use crate::history::{History, OperationId, Outcome};
 use crate::model::Model;
 use diagnosis::Case;
@@ -83,7 +85,10 @@ impl<M: Model> Checker<M> {
     ) -> BTreeMap<M::Key, Vec<Item<'a, M>>> {
         let mut parts: BTreeMap<M::Key, Vec<Item<'a, M>>> = BTreeMap::new();
         for (id, operation) in history.iter() {
-            if matches!(operation.outcome, Outcome::Failed) {
+            let is_unknown = matches!(operation.outcome, Outcome::Unknown);
+            if matches!(operation.outcome, Outcome::Failed)
+                || is_unknown && mutant!(UnknownIsFailed)
+            {
                 continue;
             }
             let answer = operation.answer();
@@ -91,7 +96,7 @@ impl<M: Model> Checker<M> {
                 id,
                 operation: &operation.input,
                 expected: answer.map(|(output, _)| output),
-                invoked: operation.invoked.order(),
+                invoked: if mutant!(RealTimeIgnored) { 0 } else { operation.invoked.order() },
                 returned: answer.map(|(_, returned)| returned.order()),
                 required: answer.is_some(),
             });

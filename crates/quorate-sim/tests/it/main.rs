@@ -7,6 +7,8 @@
 )]
 
 mod brute_force;
+#[cfg(quorate_mutants)]
+mod mutants;
 mod planted;
 mod random;
 mod report;
@@ -16,3 +18,13 @@ mod seeds;
 mod small;
 mod speed;
 mod store;
+
+/// Switches on a deliberate bug, and the one that a build with such bugs is told to have.
+fn pick_mutant(beside: &str) {
+    let _ = beside;
+    #[cfg(quorate_mutants)]
+    {
+        let told = std::env::var("QUORATE_MUTANT").unwrap_or_default();
+        quorate_core::mutant::pick(&format!("{beside},{told}"));
+    }
+}

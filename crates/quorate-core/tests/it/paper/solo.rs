@@ -72,6 +72,7 @@ impl Default for Setup {
 
 impl Solo {
     pub fn new(base: Base, setup: &Setup) -> Self {
+        crate::pick_mutant();
         let config = Config::builder().pre_vote(setup.pre_vote).build().expect("it is allowed");
         let raft = Raft::new(Start {
             id: node(1),

@@ -58,8 +58,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn failures(origin: EntryId, is_update: bool) -> Vec<String> {
-    #[cfg(quorate_mutants)]
-    quorate_core::mutant::pick(&variable("QUORATE_MUTANT").unwrap_or_default());
+    crate::pick_mutant();
     let mut failures = Vec::new();
     let wanted = variable("QUORATE_SCENARIO").map(|name| format!("{name}.txt"));
     let files = files().into_iter();
