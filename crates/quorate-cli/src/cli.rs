@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::verb::{del, demo, endpoint, failover, get, member, put, serve, sim, status, txn};
+use crate::verb::{
+    bench, del, demo, endpoint, failover, get, member, put, serve, sim, status, txn,
+};
 
 const AFTER_HELP: &str = "\
 Try it:
@@ -56,6 +58,8 @@ pub(crate) enum Verb {
     Member(member::Arguments),
     /// Measure the time from killing a leader to the first write after it
     Failover(failover::Arguments),
+    /// Load any server that speaks the etcd v3 API, and say what it cost
+    Bench(Box<bench::Arguments>),
     /// Run whole clusters in simulated worlds, break them on purpose, and check every step
     Sim(Box<sim::Arguments>),
     /// Show the version

@@ -59,6 +59,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Endpoint(arguments) => verb::endpoint::run(&arguments),
         Verb::Member(arguments) => verb::member::run(&arguments),
         Verb::Failover(arguments) => verb::failover::run(&arguments),
+        Verb::Bench(arguments) => verb::bench::run(&arguments),
         Verb::Sim(arguments) => verb::sim::run(&arguments),
         Verb::Version => {
             println!("quorate {}", env!("CARGO_PKG_VERSION"));

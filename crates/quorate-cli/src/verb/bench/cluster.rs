@@ -1,0 +1,109 @@
+//! Where the load goes: a cluster that runs somewhere, or one of our own in a temporary directory.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use std::{env, fs, process};
+
+use quorate_client::{Client, Options};
+
+use super::arguments::Target;
+use crate::cluster::{Plan, Process};
+use crate::failure::{Exit, Failure};
+use crate::verb::demo;
+
+/// How long servers may take to elect a leader.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Servers that were started for a measurement; they and their files go when this is dropped.
+pub(super) struct Own {
+    folder: PathBuf,
+    plan: Plan,
+    processes: Vec<Process>,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.processes.clear();
+        // It lies among temporary files; what is left is nobody's loss.
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
+impl Own {
+    /// Starts three servers with default settings.
+    pub(super) fn start() -> Result<Self, Failure> {
+        let folder = env::temp_dir().join(format!("quorate-bench-{}", process::id()));
+        let failed = |what: &str, error: &std::io::Error| {
+            Failure::new(
+                Exit::Start,
+                format!("cannot {what}: {error}"),
+                "the temporary directory is full or not writable, or a port is taken",
+                "set TMPDIR to a directory with room, or name servers with --endpoints",
+            )
+        };
+        let plan =
+            Plan::on_free_ports(&folder, 3).map_err(|error| failed("find free ports", &error))?;
+        let mut own = Self { folder, plan, processes: Vec::new() };
+        let program = demo::program()?;
+        for node in &own.plan.nodes {
+            let started = Process::start(&program, &own.plan.serve_arguments(node), &node.log_file);
+            own.processes.push(started.map_err(|error| failed("start a server", &error))?);
+        }
+        Ok(own)
+    }
+
+    pub(super) fn endpoints(&self) -> Vec<String> {
+        self.plan.nodes.iter().map(crate::cluster::PlannedNode::endpoint).collect()
+    }
+
+    pub(super) fn pids(&self) -> Vec<u32> {
+        self.processes.iter().map(Process::id).collect()
+    }
+}
+
+/// The endpoints among these that get the load, once one of them leads.
+pub(super) async fn targets(endpoints: &[String], target: Target) -> Result<Vec<String>, Failure> {
+    let options = Options::default().timeout(Duration::from_secs(2));
+    let client = Client::new(endpoints.iter().map(String::as_str), options).map_err(|error| {
+        Failure::usage(
+            format!("--endpoints: {error}"),
+            "each endpoint is a host and a port, and commas stand between them",
+            "quorate bench --endpoints 127.0.0.1:2379",
+        )
+    })?;
+    let began = Instant::now();
+    loop {
+        let mut leads = Vec::new();
+        for one in client.each_endpoint() {
+            let status = one.status().await.ok();
+            leads.push(status.and_then(|status| {
+                let own = status.header.map(|header| header.member_id)?;
+                (status.leader != 0).then_some(own == status.leader)
+            }));
+        }
+        let wanted = |lead: bool| match target {
+            Target::Leader => lead,
+            Target::Followers => !lead,
+            Target::All => true,
+        };
+        let chosen: Vec<String> = endpoints
+            .iter()
+            .zip(&leads)
+            .filter(|(_, lead)| lead.is_some_and(wanted))
+            .map(|(endpoint, _)| endpoint.clone())
+            .collect();
+        if leads.contains(&Some(true)) && !chosen.is_empty() {
+            return Ok(chosen);
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(Failure::new(
+                Exit::Unserved,
+                format!("none of {} leads", endpoints.join(", ")),
+                "the servers do not run, reach no majority, or the leader is not among these",
+                "name every server of the cluster with --endpoints; `quorate status` shows them",
+            ));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
