@@ -37,6 +37,11 @@ impl fmt::Debug for ClientId {
 pub struct OperationId(usize);
 
 impl OperationId {
+    /// The operation at this place.
+    pub(crate) const fn new(index: usize) -> Self {
+        Self(index)
+    }
+
     /// The place as a number.
     #[must_use]
     pub const fn index(self) -> usize {

@@ -33,11 +33,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod builder;
 pub mod history;
 pub mod invariants;
 pub mod linearizable;
 pub mod model;
 pub mod regression;
+mod report;
 pub mod rng;
 pub mod run;
 pub mod shrink;
@@ -45,9 +47,12 @@ pub mod store;
 pub mod totals;
 pub mod world;
 
+pub use builder::{Sim, Told, sim};
 pub use history::{ClientId, History, Operation, OperationId, Outcome};
 pub use linearizable::{Checker, Explanation, Verdict, Violation};
 pub use model::{
     Counter, CounterOp, KeyValue, KeyValueOp, KeyValueOutput, Model, Register, RegisterOp,
     RegisterOutput, Trace,
 };
+pub use world::workload::Request;
+pub use world::{Fault, Faults};

@@ -44,13 +44,13 @@ impl Rng {
     }
 
     /// A number drawn evenly from `range`; its start where the range is empty.
-    pub fn range(&mut self, range: Range<u64>) -> u64 {
-        let width = range.end.saturating_sub(range.start);
+    pub fn range<N: Integer>(&mut self, range: Range<N>) -> N {
+        let width = range.start.below(range.end);
         if width == 0 {
             return range.start;
         }
         let drawn = (u128::from(self.next_u64()) * u128::from(width)) >> 64;
-        range.start + u64::try_from(drawn).expect("drawn below a 64-bit width")
+        range.start.plus(u64::try_from(drawn).expect("drawn below a 64-bit width"))
     }
 
     /// A position in something of this length.
@@ -87,6 +87,38 @@ impl Rng {
     }
 }
 
+/// Numbers that can be drawn.
+pub trait Integer: Copy {
+    /// How far this is below `end`; zero where it is not.
+    #[doc(hidden)]
+    fn below(self, end: Self) -> u64;
+
+    /// The number that far above this one.
+    #[doc(hidden)]
+    fn plus(self, distance: u64) -> Self;
+}
+
+macro_rules! integers {
+    ($($number:ty)*) => { $(
+        impl Integer for $number {
+            fn below(self, end: Self) -> u64 {
+                let distance = if self < end { end.abs_diff(self) } else { 0 };
+                u64::try_from(distance).expect("numbers have at most 64 bits")
+            }
+
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "modulo the width of the type, the sum is what it should be"
+            )]
+            fn plus(self, distance: u64) -> Self {
+                self.wrapping_add(distance as Self)
+            }
+        }
+    )* };
+}
+
+integers!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
+
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -120,5 +152,8 @@ mod tests {
         assert!(drawn.iter().all(|n| (3..6).contains(n)));
         assert!((3..6).all(|n| drawn.contains(&n)));
         assert_eq!(rng.range(5..5), 5);
+        let below: Vec<i8> = (0..1000).map(|_| rng.range(-100_i8..100)).collect();
+        assert!(below.iter().all(|n| (-100..100).contains(n)));
+        assert!(below.iter().min() < Some(&-90) && below.iter().max() > Some(&90));
     }
 }

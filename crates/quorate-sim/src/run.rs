@@ -111,17 +111,7 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seed, seconds) = (self.seed, self.simulated.as_secs());
-        match &self.broken {
-            None => write!(f, "seed {seed}: {seconds} s simulated, all invariants hold"),
-            Some(broken) => {
-                writeln!(f, "seed {seed}: after {seconds} s: {broken}")?;
-                writeln!(f, "drawn: {:?}", self.plan)?;
-                writeln!(f, "the last events:")?;
-                self.events.iter().try_for_each(|event| writeln!(f, "  {event}"))?;
-                f.write_str(&self.again)
-            }
-        }
+        crate::report::outcome(self, f)
     }
 }
 
@@ -255,6 +245,7 @@ fn both_phases<M: StateMachine + Default, W: Workload<M>>(
         let what = format!("a mended cluster does not converge: {}", world.describe());
         return Err(Broken::new("liveness", what));
     }
+    world.replay()?;
     world.workload().verdict().map_err(|what| Broken::new("linearizability", what))
 }
 

@@ -5,6 +5,7 @@ use quorate_core::{Index, Membership, Term, mutant};
 use quorate_log::Entries;
 
 use super::{Broken, Facts, end_of, link_at};
+use crate::world::observed::Seen;
 
 impl Facts {
     /// A node knows everything up to `commit` committed.
@@ -85,22 +86,38 @@ impl Facts {
         Ok(())
     }
 
-    /// A node executed the command at `index` with this reply.
+    /// A node, or nobody but a replay of the log, executed a command.
     ///
     /// # Errors
     ///
-    /// When another node, or an earlier life, got another reply.
-    pub fn replied(&mut self, node: usize, index: u64, print: u64) -> Result<(), Broken> {
-        let first = *self.replies.entry(index).or_insert(print);
-        if first == print {
+    /// When another node, or an earlier life, got another reply or came to another state.
+    pub(crate) fn replied(&mut self, node: Option<usize>, seen: Seen) -> Result<(), Broken> {
+        let first = *self.replies.entry(seen.index).or_insert(seen);
+        let (differs, invariant) = if first.reply != seen.reply {
+            ("got another reply to", "same commands, same replies")
+        } else if first.state != seen.state {
+            ("came to another state by", "same commands, same state")
+        } else {
             return Ok(());
-        }
+        };
+        let who = match node {
+            Some(node) => format!("n{}", node + 1),
+            None => "a replay of the log on a machine of its own".to_owned(),
+        };
         let what = format!(
-            "node {node} got another reply to the command at {index} than the first to execute \
-             it: the state machine depends on more than the state and the command. Look for the \
-             iteration order of a hash map, a clock, a random number, an address or a float"
+            "{who} {differs} the command of entry {} than the first to execute it: the state \
+             machine depends on more than its state and its commands. Look in `apply` and `query` \
+             for the iteration order of a hash map or set (use BTreeMap, BTreeSet), a clock (use \
+             `at.log_time_ms`), a random number (let the command carry it), an address, a static, a \
+             thread or a float",
+            seen.index
         );
-        Err(Broken::new("same commands, same replies", what))
+        Err(Broken::new(invariant, what))
+    }
+
+    /// Fingerprint of the reply to the command of an entry.
+    pub(super) fn reply(&self, index: u64) -> Option<u64> {
+        self.replies.get(&index).map(|seen| seen.reply)
     }
 
     /// Highest committed entry.

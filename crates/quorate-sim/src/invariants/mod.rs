@@ -7,6 +7,7 @@
 
 mod atlas;
 pub(crate) mod bounds;
+mod clients;
 mod commitment;
 mod durability;
 mod elections;
@@ -19,6 +20,8 @@ use std::collections::BTreeMap;
 use quorate_core::{Index, Membership, NodeId, ReadId, Term};
 
 use self::bounds::Terms;
+use crate::world::observed::Seen;
+
 pub use self::elections::{check_leader, check_vote};
 pub use self::order::Watermarks;
 
@@ -103,8 +106,9 @@ pub struct Facts {
     matches: BTreeMap<(usize, usize), (Term, Index)>,
     /// How fast terms pass.
     pub(crate) terms: Terms,
-    /// Fingerprints of the replies to committed commands.
-    replies: BTreeMap<u64, u64>,
+    /// What the first execution of each committed command showed.
+    replies: BTreeMap<u64, Seen>,
+    clients: clients::Clients,
     /// What was known to be committed when a read came.
     reads: BTreeMap<(usize, ReadId), Index>,
 }
@@ -125,6 +129,7 @@ impl Facts {
             matches: BTreeMap::new(),
             terms: Terms::default(),
             replies: BTreeMap::new(),
+            clients: clients::Clients::default(),
             reads: BTreeMap::new(),
         }
     }

@@ -8,6 +8,7 @@ use quorate_log::fault::FaultFs;
 use quorate_log::{BlockBuilder, Entries, OpenOptions, Write, open_blocking};
 
 use super::{Broken, Facts, check_leader, check_vote};
+use crate::world::observed::Seen;
 
 fn id(number: u64) -> NodeId {
     NodeId::new(number).unwrap()
@@ -165,11 +166,15 @@ fn what_is_executed_is_durable_and_has_the_bytes_of_its_entry() {
 #[test]
 fn one_command_has_one_reply() {
     let mut facts = two_committed();
-    facts.replied(0, 1, 77).unwrap();
-    facts.replied(1, 1, 77).unwrap();
-    let told = facts.replied(1, 1, 78).unwrap_err();
+    let seen = Seen { index: 1, reply: 77, state: 5 };
+    facts.replied(Some(0), seen).unwrap();
+    facts.replied(Some(1), seen).unwrap();
+    facts.replied(None, seen).unwrap();
+    let told = facts.replied(Some(1), Seen { reply: 78, ..seen }).unwrap_err();
     assert_eq!(told.invariant, "same commands, same replies");
+    assert!(told.what.contains("n2 got another reply"), "{told}");
     assert!(told.what.contains("iteration order of a hash map"), "{told}");
+    broken(facts.replied(None, Seen { state: 6, ..seen }), "same commands, same state");
 }
 
 #[test]

@@ -12,11 +12,13 @@ use quorate::replica::{CallId, CallOutcome, ReplicaInput};
 use quorate::{Codec, replica::Origin};
 use quorate_core::ReadId;
 
+use super::observed::fingerprint;
 use super::plan::Fault;
 use super::trace::{RequestEnd, TraceEvent, name};
 use super::workload::{End, Request, Workload};
 use super::{Event, World};
 use crate::history::{ClientId, OperationId};
+use crate::invariants::Broken;
 use crate::rng::Rng;
 
 /// How long a client waits for an answer.
@@ -174,20 +176,46 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 
     /// A call ended at the node that took it.
-    pub(super) fn end_call(&mut self, call: CallId, outcome: CallOutcome) {
+    pub(super) fn end_call(&mut self, call: CallId, outcome: CallOutcome) -> Result<(), Broken> {
         let end = match outcome {
-            CallOutcome::Applied(bytes) => return self.end_with_reply(call.0, &bytes),
-            CallOutcome::Refused(_) => End::Refused,
+            CallOutcome::Applied(bytes) => {
+                // The reply of another node, as it observed it.
+                let reply = <(Vec<u8>, u64)>::decode(&bytes).map_err(|error| {
+                    Broken::new("replies are true", format!("a reply cannot be read: {error}"))
+                })?;
+                return self.end_with_reply(call, &reply);
+            }
+            CallOutcome::Refused(_) => {
+                self.facts.refused(call.0)?;
+                End::Refused
+            }
             CallOutcome::Unknown(_) => End::Unknown,
         };
         self.end_request(call.0, end);
+        Ok(())
     }
 
     /// The state machine answered a call of this node's own client.
-    pub(super) fn answer_call(&mut self, origin: Origin, reply: &[u8]) {
-        if let Origin::Local(call) = origin {
-            self.end_with_inner_reply(call.0, reply);
+    pub(super) fn answer_call(
+        &mut self,
+        origin: Origin,
+        reply: &(Vec<u8>, u64),
+    ) -> Result<(), Broken> {
+        match origin {
+            Origin::Local(call) => self.end_with_reply(call, reply),
+            Origin::Remote { .. } => Ok(()),
         }
+    }
+
+    fn end_with_reply(&mut self, call: CallId, reply: &(Vec<u8>, u64)) -> Result<(), Broken> {
+        let (bytes, index) = reply;
+        self.facts.acknowledged(call.0, *index, fingerprint(bytes))?;
+        let reply = M::Reply::decode(bytes).map_err(|error| {
+            let what = format!("the reply of entry {index} does not decode: {error}");
+            Broken::new("replies are true", what)
+        })?;
+        self.end_request(call.0, End::Replied(reply));
+        Ok(())
     }
 
     /// A read ended without an answer.
@@ -199,7 +227,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     pub(super) fn answer_read(&mut self, node: usize, id: ReadId) {
         let Some(query) = self.clients.queries.remove(&id.0) else { return };
         let Some(live) = self.nodes[node].as_live() else { return };
-        let answer = live.applier.query(query);
+        let (answer, index) = (live.applier.query(query), live.applier.applied());
+        let waiting = self.clients.senders.get(&id.0).and_then(|at| self.clients.waiting.get(at));
+        let operation = waiting.and_then(|waiting| waiting.operation);
+        self.note_read(index, operation);
         self.end_request(id.0, End::Answered(answer));
     }
 
@@ -212,21 +243,6 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             self.end_request(request, End::Unknown);
         }
         self.script.abandon(node);
-    }
-
-    /// The observed reply of another node: the reply and its fingerprint.
-    fn end_with_reply(&mut self, request: u64, bytes: &[u8]) {
-        match <(Vec<u8>, u64)>::decode(bytes) {
-            Ok((reply, _)) => self.end_with_inner_reply(request, &reply),
-            Err(_) => self.end_request(request, End::Unknown),
-        }
-    }
-
-    fn end_with_inner_reply(&mut self, request: u64, reply: &[u8]) {
-        match M::Reply::decode(reply) {
-            Ok(reply) => self.end_request(request, End::Replied(reply)),
-            Err(_) => self.end_request(request, End::Unknown),
-        }
     }
 
     pub(super) fn end_request(&mut self, request: u64, end: End<M>) {

@@ -136,7 +136,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             boot,
             replica,
             log: recovered.log,
-            applier: Applier::new(Observed::new(M::default())),
+            applier: Applier::new(Observed::new(M::default(), self.workload.fingerprint())),
             inbox: Vec::new(),
             waking: false,
             timer_at: None,

@@ -17,6 +17,7 @@ mod node;
 mod noting;
 pub(crate) mod observed;
 pub mod plan;
+mod replay;
 pub mod script;
 mod shell;
 pub mod trace;
@@ -42,6 +43,7 @@ use self::clients::Clients;
 use self::disaster::Mending;
 use self::network::Network;
 use self::node::{LocalClock, Node, State};
+use self::replay::Executed;
 use self::script::Orders;
 use self::workload::Workload;
 use crate::invariants::{Broken, Facts};
@@ -142,6 +144,7 @@ pub struct World<M: StateMachine + Default, W> {
     clients: Clients<M>,
     workload: W,
     facts: Facts,
+    executed: Executed,
     /// How often everything happened.
     counts: BTreeMap<&'static str, u64>,
     trace: Trace,
@@ -178,6 +181,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             clients: Clients::new(seed, setup.clients, setup.request_every),
             workload,
             facts: Facts::new(ids),
+            executed: Executed::default(),
             counts: BTreeMap::new(),
             trace: Trace::new(),
             schedule: Rng::stream(seed, "schedule", 0),

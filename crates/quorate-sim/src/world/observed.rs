@@ -1,20 +1,42 @@
-//! A state machine under observation: every reply leaves a fingerprint.
+//! A state machine under observation: every reply leaves a fingerprint, and every state where the
+//! workload says what it is.
 //!
 //! The same command at the same place must give the same reply on every node, whoever waits for it.
 
 use std::cell::{Cell, RefCell};
 use std::panic;
+use std::sync::Arc;
 
 use quorate::{Applying, Codec, StateMachine};
 
 /// Wraps the user's machine.
-#[derive(Debug)]
 pub(crate) struct Observed<M> {
     inner: M,
-    /// Index of the entry and fingerprint of the reply, since they were last taken.
-    replies: RefCell<Vec<(u64, u64)>>,
+    state: Option<Fingerprint<M>>,
+    /// What was seen since it was last taken.
+    replies: RefCell<Vec<Seen>>,
     /// The next command panics.
     panics: Cell<bool>,
+}
+
+/// What tells one state from another.
+pub type Fingerprint<M> = Arc<dyn Fn(&M) -> u64 + Send + Sync>;
+
+/// What the execution of a command showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Index of its entry.
+    pub(crate) index: u64,
+    /// Fingerprint of the reply.
+    pub(crate) reply: u64,
+    /// Fingerprint of the state after it; zero where nobody says what it is.
+    pub(crate) state: u64,
+}
+
+impl<M> core::fmt::Debug for Observed<M> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Observed").field("replies", &self.replies).finish_non_exhaustive()
+    }
 }
 
 /// What a panic on purpose carries.
@@ -22,8 +44,13 @@ pub(crate) struct Observed<M> {
 pub(crate) struct OnPurpose;
 
 impl<M> Observed<M> {
-    pub(crate) const fn new(inner: M) -> Self {
-        Self { inner, replies: RefCell::new(Vec::new()), panics: Cell::new(false) }
+    pub(crate) const fn new(inner: M, state: Option<Fingerprint<M>>) -> Self {
+        Self { inner, state, replies: RefCell::new(Vec::new()), panics: Cell::new(false) }
+    }
+
+    /// The user's machine.
+    pub(crate) const fn inner(&self) -> &M {
+        &self.inner
     }
 
     /// Lets the next command panic.
@@ -31,18 +58,15 @@ impl<M> Observed<M> {
         self.panics.set(true);
     }
 
-    pub(crate) const fn inner(&self) -> &M {
-        &self.inner
-    }
-
-    /// Index and fingerprint of every reply since this was last asked.
-    pub(crate) fn take_replies(&self) -> Vec<(u64, u64)> {
+    /// What every command since this was last asked showed.
+    pub(crate) fn take_replies(&self) -> Vec<Seen> {
         self.replies.take()
     }
 }
 
 impl<M: StateMachine> StateMachine for Observed<M> {
     type Command = M::Command;
+    /// The reply in bytes, and the index of the entry.
     type Reply = (Vec<u8>, u64);
     type Query = M::Query;
     type Answer = M::Answer;
@@ -54,10 +78,11 @@ impl<M: StateMachine> StateMachine for Observed<M> {
         }
         let reply = self.inner.apply(at, command);
         let mut bytes = Vec::new();
-        let encoded = reply.encode(&mut bytes).is_ok();
-        let print = fingerprint(&bytes) ^ u64::from(!encoded);
-        self.replies.borrow_mut().push((at.id.index.0, print));
-        (bytes, print)
+        reply.encode(&mut bytes).expect("a reply encodes");
+        let state = self.state.as_ref().map_or(0, |print| print(&self.inner));
+        let index = at.id.index.0;
+        self.replies.borrow_mut().push(Seen { index, reply: fingerprint(&bytes), state });
+        (bytes, index)
     }
 
     fn query(&self, query: M::Query) -> M::Answer {

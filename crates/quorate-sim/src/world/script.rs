@@ -37,6 +37,7 @@ use quorate_log::fault::Loss;
 
 pub use self::journal::{Journal, Nobody};
 pub use self::traffic::Traffic;
+use super::observed::fingerprint;
 use super::plan::Plan;
 use super::workload::{End, Workload};
 use super::{Setup, World, nanos, usual_raft};
@@ -307,6 +308,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         let before = live.replica.last();
         let asked = self.script.asks(&mut self.clients.last_request, node);
+        self.facts.called(asked.0, fingerprint(&bytes));
         let live = self.nodes[node].live()?;
         let input = ReplicaInput::Call { call: CallId(asked.0), command: bytes };
         live.replica.handle(local, input, &mut live.effects);

@@ -18,7 +18,7 @@ use quorate_log::Progress;
 use super::damage::damage;
 use super::life::replica_config;
 use super::network::Fate;
-use super::observed::OnPurpose;
+use super::observed::{OnPurpose, fingerprint};
 use super::plan::Fault;
 use super::script::traffic;
 use super::trace::{Arrival, TraceEvent, name};
@@ -36,6 +36,9 @@ const IDLE: Duration = Duration::from_millis(20);
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Gives a node an input and sees to it that it wakes up.
     pub(super) fn give(&mut self, node: usize, input: ReplicaInput) {
+        if let ReplicaInput::Call { call, command } = &input {
+            self.facts.called(call.0, fingerprint(command));
+        }
         let Some(live) = self.nodes[node].live() else { return };
         live.inbox.push(input);
         self.wake_soon(node);
@@ -136,7 +139,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 let outcome = outcome.map_err(|error| ReadFault::Failed(error.to_string()));
                 self.give(node, ReplicaInput::LogRead { ticket, outcome });
             }
-            ReplicaEffect::CallEnded { call, outcome } => self.end_call(call, outcome),
+            ReplicaEffect::CallEnded { call, outcome } => self.end_call(call, outcome)?,
             ReplicaEffect::ReadReady { id, index } => {
                 self.facts.read_ready(node, id, index)?;
                 let Some(live) = self.nodes[node].live() else { return Ok(()) };
@@ -419,12 +422,13 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         let prints = live.applier.machine().take_replies();
         let more = !live.applying.is_empty();
-        for (index, print) in prints {
-            self.facts.replied(node, index, print)?;
+        self.note_executed(&entries)?;
+        for seen in prints {
+            self.facts.replied(Some(node), seen)?;
         }
         for (origin, reply) in replies {
             match origin {
-                Origin::Local(_) => self.answer_call(origin, &reply.0),
+                Origin::Local(_) => self.answer_call(origin, &reply)?,
                 Origin::Remote { peer, number } => {
                     let mut bytes = Vec::new();
                     reply.encode(&mut bytes).expect("bytes and a number encode");

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use quorate::StateMachine;
 
+pub use super::observed::Fingerprint;
 use crate::history::{ClientId, OperationId};
 use crate::rng::Rng;
 
@@ -42,6 +43,21 @@ pub trait Workload<M: StateMachine>: core::fmt::Debug {
 
     /// A request ended.
     fn ended(&mut self, operation: OperationId, end: End<M>, at: Duration);
+
+    /// What tells one state from another, to compare the nodes after every command; the replies
+    /// are compared in any case.
+    fn fingerprint(&self) -> Option<Fingerprint<M>> {
+        None
+    }
+
+    /// A read that was answered, in a run that is over, and the state that it was answered from.
+    ///
+    /// # Errors
+    ///
+    /// What the answer should have been.
+    fn replay_read(&self, _operation: OperationId, _machine: &M) -> Result<(), String> {
+        Ok(())
+    }
 
     /// What is asked for, in a few words for the trace.
     fn describe(&self, request: &Request<M>) -> String {

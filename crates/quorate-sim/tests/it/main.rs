@@ -18,6 +18,7 @@ mod seeds;
 mod small;
 mod speed;
 mod store;
+mod yours;
 
 /// Switches on a deliberate bug, and the one that a build with such bugs is told to have.
 fn pick_mutant(beside: &str) {

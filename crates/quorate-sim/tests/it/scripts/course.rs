@@ -138,7 +138,7 @@ impl Course {
 
     /// A text of this many letters.
     pub(crate) fn text(&mut self, letters: usize) -> String {
-        let letter = |_| char::from(b'a' + self.rng.range(0..26) as u8);
+        let letter = |_| char::from(self.rng.range(b'a'..b'z' + 1));
         (0..letters).map(letter).collect()
     }
 }

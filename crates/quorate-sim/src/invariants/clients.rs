@@ -1,0 +1,192 @@
+//! What clients were told, against the order in which commands were committed: linearizability in
+//! linear time, for any state machine, because the order is known.
+//!
+//! - A reply is the one that the committed command gave, and goes to the one who asked for it.
+//! - A command is executed once at most for every time that somebody asked for it, and never for a
+//!   request that was refused.
+//! - Whoever asks after somebody was told of an entry comes after that entry.
+
+use std::collections::BTreeMap;
+
+use quorate_core::Index;
+
+use super::{Broken, Facts};
+
+/// Requests and what became of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Clients {
+    /// Requests that may still end: fingerprint of the command, and the last entry that anybody
+    /// had been told of when it came.
+    requests: BTreeMap<u64, (u64, u64)>,
+    /// How often each command may be executed, by its fingerprint.
+    asked: BTreeMap<u64, u64>,
+    /// How often each was.
+    executed: BTreeMap<u64, u64>,
+    /// Fingerprints of the commands that were executed, by the index of their entry.
+    commands: BTreeMap<u64, u64>,
+    /// To which request each entry was the answer.
+    answered: BTreeMap<u64, u64>,
+    /// The last entry that anybody was told of.
+    told: u64,
+}
+
+impl Facts {
+    /// A client asks for a command.
+    pub(crate) fn called(&mut self, request: u64, command: u64) {
+        let clients = &mut self.clients;
+        clients.requests.insert(request, (command, clients.told));
+        *clients.asked.entry(command).or_default() += 1;
+    }
+
+    /// A client is told that its command was not executed and never will be.
+    ///
+    /// # Errors
+    ///
+    /// When it was.
+    pub(crate) fn refused(&mut self, request: u64) -> Result<(), Broken> {
+        let Some((command, _)) = self.clients.requests.remove(&request) else { return Ok(()) };
+        if let Some(asked) = self.clients.asked.get_mut(&command) {
+            *asked -= 1;
+        }
+        self.executed_once(command)
+    }
+
+    /// The command at `index` was executed, for the first time.
+    ///
+    /// # Errors
+    ///
+    /// When nobody asked for it, or not as often.
+    pub(crate) fn executed(&mut self, index: Index, command: u64) -> Result<(), Broken> {
+        self.clients.commands.insert(index.0, command);
+        *self.clients.executed.entry(command).or_default() += 1;
+        self.executed_once(command)
+    }
+
+    fn executed_once(&self, command: u64) -> Result<(), Broken> {
+        let executed = self.clients.executed.get(&command).copied().unwrap_or_default();
+        let asked = self.clients.asked.get(&command).copied().unwrap_or_default();
+        if executed <= asked {
+            return Ok(());
+        }
+        let at = self.clients.commands.iter().filter(|(_, print)| **print == command);
+        let at: Vec<String> = at.map(|(index, _)| index.to_string()).collect();
+        let what = format!(
+            "a command was executed {executed} times, as entries {}; clients asked for it {asked} \
+             times without being refused",
+            at.join(", ")
+        );
+        Err(Broken::new("executed once", what))
+    }
+
+    /// A client is told that its command was executed at `index`, with this reply.
+    ///
+    /// # Errors
+    ///
+    /// When another command was, with another reply, or too early.
+    pub(crate) fn acknowledged(
+        &mut self,
+        request: u64,
+        index: u64,
+        reply: u64,
+    ) -> Result<(), Broken> {
+        let Some((command, told)) = self.clients.requests.remove(&request) else { return Ok(()) };
+        let broken = |what: String| Err(Broken::new("replies are true", what));
+        if self.clients.commands.get(&index) != Some(&command) {
+            return broken(format!("request {request} is told of entry {index}, another command"));
+        }
+        if self.reply(index) != Some(reply) {
+            return broken(format!("request {request} is told another reply than entry {index}'s"));
+        }
+        if let Some(other) = self.clients.answered.insert(index, request) {
+            return broken(format!("entry {index} answers both requests {other} and {request}"));
+        }
+        if index <= told {
+            let what = format!(
+                "request {request} was executed as entry {index}, but when it came somebody had \
+                 been told of entry {told}"
+            );
+            return Err(Broken::new("real time order", what));
+        }
+        self.clients.told = self.clients.told.max(index);
+        Ok(())
+    }
+
+    /// A query was answered from the state at `index`.
+    pub(crate) fn looked(&mut self, index: Index) {
+        self.clients.told = self.clients.told.max(index.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::observed::Seen;
+
+    const NODES: usize = 3;
+
+    /// Somebody asked for command 7 as request 1, which was executed as entry 2 with reply 70.
+    fn facts() -> Facts {
+        let ids = (1..=NODES as u64).filter_map(quorate_core::NodeId::new).collect();
+        let mut facts = Facts::new(ids);
+        facts.called(1, 7);
+        facts.executed(Index(2), 7).unwrap();
+        facts.replied(Some(0), Seen { index: 2, reply: 70, state: 0 }).unwrap();
+        facts
+    }
+
+    fn invariant(outcome: Result<(), Broken>) -> &'static str {
+        outcome.map_or_else(|broken| broken.invariant, |()| "nothing")
+    }
+
+    #[test]
+    fn a_true_reply_is_taken() {
+        assert_eq!(facts().acknowledged(1, 2, 70), Ok(()));
+    }
+
+    #[test]
+    fn a_reply_of_another_command_or_another_reply_is_none() {
+        assert_eq!(invariant(facts().acknowledged(1, 2, 71)), "replies are true");
+        assert_eq!(invariant(facts().acknowledged(1, 3, 70)), "replies are true");
+        let mut facts = facts();
+        facts.called(2, 8);
+        assert_eq!(invariant(facts.acknowledged(2, 2, 70)), "replies are true");
+    }
+
+    #[test]
+    fn an_entry_answers_one_request() {
+        let mut facts = facts();
+        facts.called(2, 7);
+        assert_eq!(facts.acknowledged(1, 2, 70), Ok(()));
+        assert_eq!(invariant(facts.acknowledged(2, 2, 70)), "replies are true");
+    }
+
+    #[test]
+    fn a_command_is_executed_as_often_as_it_was_asked_for() {
+        assert_eq!(invariant(facts().executed(Index(3), 7)), "executed once");
+        assert_eq!(invariant(facts().executed(Index(3), 8)), "executed once");
+        let mut facts = facts();
+        facts.called(2, 7);
+        assert_eq!(facts.executed(Index(3), 7), Ok(()));
+        assert_eq!(invariant(facts.executed(Index(4), 7)), "executed once");
+    }
+
+    #[test]
+    fn what_was_refused_is_never_executed() {
+        assert_eq!(invariant(facts().refused(1)), "executed once");
+        let mut facts = facts();
+        facts.called(2, 9);
+        assert_eq!(facts.refused(2), Ok(()));
+        assert_eq!(invariant(facts.executed(Index(3), 9)), "executed once");
+    }
+
+    #[test]
+    fn whoever_asks_later_comes_later() {
+        let mut facts = facts();
+        facts.looked(Index(2));
+        facts.called(2, 8);
+        // Executed before anybody could have asked for it.
+        facts.executed(Index(1), 8).unwrap();
+        facts.replied(Some(0), Seen { index: 1, reply: 80, state: 0 }).unwrap();
+        assert_eq!(invariant(facts.acknowledged(2, 1, 80)), "real time order");
+    }
+}

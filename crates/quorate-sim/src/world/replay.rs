@@ -1,0 +1,85 @@
+//! The whole log once more, at the end of a run: a machine of its own executes it from the
+//! beginning, and must give every reply and every answer that clients were given.
+
+use quorate::StateMachine;
+use quorate::applier::Applier;
+use quorate_core::{EntryKind, Index};
+use quorate_log::Entries;
+
+use super::World;
+use super::observed::{Observed, fingerprint};
+use super::workload::Workload;
+use crate::history::OperationId;
+use crate::invariants::Broken;
+
+/// What was executed by anybody, in order, and what was read in between.
+#[derive(Debug, Default)]
+pub(super) struct Executed {
+    entries: Vec<Entries>,
+    last: Index,
+    /// Reads that were answered, by the index of the state that answered them.
+    reads: Vec<(Index, OperationId)>,
+}
+
+impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
+    /// A node executed these entries.
+    pub(super) fn note_executed(&mut self, entries: &Entries) -> Result<(), Broken> {
+        let next = self.executed.last.next();
+        let Some(first_time) = entries.starting_at(next) else { return Ok(()) };
+        for entry in first_time.iter() {
+            if entry.envelope.kind == EntryKind::Command {
+                self.facts.executed(entry.id.index, fingerprint(entry.payload))?;
+            }
+        }
+        self.executed.last = first_time.last();
+        self.executed.entries.push(first_time);
+        Ok(())
+    }
+
+    /// A query was answered from the state at `index`.
+    pub(super) fn note_read(&mut self, index: Index, operation: Option<OperationId>) {
+        self.facts.looked(index);
+        if let Some(operation) = operation {
+            self.executed.reads.push((index, operation));
+        }
+    }
+
+    /// Executes everything once more, and compares.
+    ///
+    /// # Errors
+    ///
+    /// The first reply or answer that differs.
+    pub fn replay(&mut self) -> Result<(), Broken> {
+        let mut reads = core::mem::take(&mut self.executed.reads);
+        reads.sort_unstable();
+        let mut reads = reads.into_iter().peekable();
+        let mut applier = Applier::new(Observed::new(M::default(), self.workload.fingerprint()));
+        let all = core::mem::take(&mut self.executed.entries);
+        let steps = all.iter().flat_map(|entries| {
+            entries
+                .iter()
+                .map(|entry| entry.id.index)
+                .filter_map(|at| entries.starting_at(at).and_then(|entries| entries.up_to(at)))
+        });
+        for step in core::iter::once(None).chain(steps.map(Some)) {
+            if let Some(entry) = step
+                && let Err(error) = applier.apply(&entry, &[], |_, _| {})
+            {
+                return Err(Broken::new("commands decode", format!("a replay: {error}")));
+            }
+            for seen in applier.machine().take_replies() {
+                self.facts.replied(None, seen)?;
+            }
+            while let Some((index, operation)) =
+                reads.next_if(|(index, _)| *index == applier.applied())
+            {
+                let machine = applier.machine().inner();
+                self.workload.replay_read(operation, machine).map_err(|what| {
+                    let what = format!("{what}, from the state after entry {index}");
+                    Broken::new("answers are true", what)
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
