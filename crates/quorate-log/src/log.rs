@@ -276,6 +276,8 @@ pub struct Log<F: Fs> {
     seed: u64,
     spare: Spare<F::File>,
     preparing: bool,
+    /// The next step is one for the segment to come, whatever waits: a batch was just written.
+    owes_spare: bool,
     no_space: bool,
     queue: VecDeque<Job>,
     actions: VecDeque<Action>,
@@ -324,6 +326,7 @@ impl<F: Fs> Log<F> {
             seed: parts.seed,
             spare: Spare::new(),
             preparing: false,
+            owes_spare: false,
             no_space: false,
             queue: VecDeque::new(),
             actions: VecDeque::new(),
@@ -382,13 +385,18 @@ impl<F: Fs> Log<F> {
     #[must_use]
     pub fn maintenance(&self) -> Maintenance {
         let fence = !self.fenced && self.queue.is_empty() && self.actions.is_empty();
-        let used = self.current.as_ref().map_or((1, 1), |current| {
-            if current.sealed { (1, 1) } else { (current.end, current.header.capacity) }
-        });
-        let wanted = used.0 >= used.1 / 2 && self.identity.founding.is_some();
-        let spare = self.preparing || self.spare.is_ready(self.config.segment_bytes);
-        let prepare_segment = wanted && !spare && !self.no_space && self.stopped.is_none();
+        let prepare_segment = self.wants_spare() && !self.preparing;
         Maintenance { fence, prepare_segment, no_space: self.no_space }
+    }
+
+    /// Whether half of the present segment is used and the one to come is not ready.
+    fn wants_spare(&self) -> bool {
+        let half_used = self
+            .current
+            .as_ref()
+            .is_none_or(|current| current.sealed || current.end >= current.header.capacity / 2);
+        let ready = self.spare.is_ready(self.config.segment_bytes) || self.no_space;
+        half_used && !ready && self.identity.founding.is_some() && self.stopped.is_none()
     }
 
     /// Does at most one file operation of the next job.
@@ -406,6 +414,10 @@ impl<F: Fs> Log<F> {
             return Err(error.clone());
         }
         if self.actions.is_empty() && self.outcome.is_none() {
+            // Under load nothing is ever idle: the segment to come takes turns with the batches.
+            if core::mem::take(&mut self.owes_spare) && self.wants_spare() {
+                return self.grow_spare();
+            }
             self.plan();
         }
         let Some(action) = self.actions.pop_front() else {
@@ -427,7 +439,14 @@ impl<F: Fs> Log<F> {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let quiet = self.queue.is_empty() && self.actions.is_empty() && self.outcome.is_none();
-        quiet && !self.preparing && self.stopped.is_none()
+        let owes_spare = self.owes_spare && self.wants_spare();
+        quiet && !self.preparing && !owes_spare && self.stopped.is_none()
+    }
+
+    /// Whether the segment to come is being made, and nothing else is.
+    #[must_use]
+    pub fn is_preparing(&self) -> bool {
+        self.preparing && self.actions.is_empty() && self.outcome.is_none()
     }
 
     /// Reads durable entries back, verified: from `first` on, up to `last` and about `max_bytes`,
@@ -510,6 +529,11 @@ impl<F: Fs> Log<F> {
             self.preparing = false;
             return Ok(Progress::Prepared);
         }
+        self.grow_spare()
+    }
+
+    /// Does one operation for the segment to come.
+    fn grow_spare(&mut self) -> Result<Progress, LogError> {
         match self.spare.step(&mut self.directory, self.config.segment_bytes) {
             Ok(()) if self.spare.is_ready(self.config.segment_bytes) => {
                 self.preparing = false;

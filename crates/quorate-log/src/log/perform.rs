@@ -80,6 +80,7 @@ impl<F: Fs> Log<F> {
         current.end = batch.offset + batch.extent;
         self.chain = (batch.sequence, batch.hash);
         self.fenced = batch.fence;
+        self.owes_spare = !batch.fence;
         if self.buffer.capacity() > 4 * self.config.batch_bytes.max(1 << 20) {
             self.buffer = Vec::new();
         }

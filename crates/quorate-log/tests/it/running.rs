@@ -256,6 +256,25 @@ fn a_write_never_waits_for_a_whole_segment() {
 }
 
 #[test]
+fn a_load_without_a_pause_gets_its_segments_made_ahead() {
+    let fs = FaultFs::new();
+    let config = LogConfig { segment_bytes: 16 << 20, batch_bytes: 1, ..options().config };
+    let opened = quorate_log::open_blocking(fs.another(), OpenOptions { config, ..options() });
+    let mut log = opened.unwrap().log;
+    log.found(CLUSTER, Vec::new()).unwrap();
+    log.enqueue(Write { hard_state: Some(state(1, 0)), ..append(1, entries(1, 1, 1, 1)) });
+    for token in 2..500 {
+        log.enqueue(append(token, entries(token, 1, 1, 100_000)));
+    }
+    settle(&mut log).unwrap();
+    let segments = fs.names().into_iter().filter(|name| name.ends_with(".seg"));
+    let sizes: Vec<usize> = segments.map(|name| fs.bytes(&name).unwrap().len() >> 20).collect();
+    assert_eq!(sizes[0], 4, "nothing was ready for the first");
+    assert!(sizes[1..].iter().all(|&size| size > 8), "{sizes:?}");
+    assert_eq!(log.last(), id(499, 1));
+}
+
+#[test]
 fn making_the_segment_to_come_yields_to_writes() {
     let fs = FaultFs::new();
     let config = LogConfig { segment_bytes: 8 << 20, ..options().config };

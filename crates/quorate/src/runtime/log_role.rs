@@ -89,6 +89,8 @@ fn work<M: StateMachine, F: Fs>(
                 jobs.take(taken);
             }
             Progress::Founded(_) => report(shared, Event::Founded, None),
+            // A segment to come takes many steps; writes go in between.
+            Progress::Working if log.is_preparing() => jobs.take(taken),
             _ => {}
         }
     }
