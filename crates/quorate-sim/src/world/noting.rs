@@ -100,12 +100,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Notes a fault that strikes at a time of its own; those of links name them separately.
     pub(super) fn note_disaster(&mut self, fault: Fault, node: usize, until: u64) {
         let (node, until) = match fault {
-            Fault::Pause | Fault::StuckDisk => (Some(node), Some(until)),
+            Fault::Pause | Fault::StuckDisk | Fault::SlowNode | Fault::DiskFull => {
+                (Some(node), Some(until))
+            }
             Fault::Crash
-            | Fault::SlowNode
+            | Fault::ClockJump
+            | Fault::ApplyPanic
             | Fault::WriteError
-            | Fault::SyncError
-            | Fault::DiskFull => (Some(node), None),
+            | Fault::SyncError => (Some(node), None),
             _ => (None, None),
         };
         self.note_strike(fault, node, until);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use quorate_sim::run::Options;
-use quorate_sim::world::{Fault, Faults, Plan};
+use quorate_sim::world::{Faults, Plan};
 
 use crate::failure::Failure;
 
@@ -19,6 +19,7 @@ const MOST_NODES: u8 = 9;
 const AFTER_HELP: &str = "\
 Examples:
   quorate sim --seeds 0..600                    600 worlds; stops at the first that breaks a rule
+  quorate sim --seed 42 --html run.html         a page that plays the run
   quorate sim --seed 42 --trace run.jsonl       every event, one JSON object a line
   quorate sim --seed 42 --shrink                the smallest run that still fails
   quorate sim --seeds 0..50 --faults all,-crash-all --nodes 3
@@ -51,7 +52,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: u32,
     /// Faults that may be drawn: all, none, NAME,NAME or all,-NAME
-    #[arg(long, default_value = "all", allow_hyphen_values = true, value_parser = parse_faults)]
+    #[arg(long, default_value = "all", allow_hyphen_values = true)]
     faults: Faults,
     /// Worlds at the same time [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -66,7 +67,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", requires = "seed")]
     pub(super) trace: Option<PathBuf>,
     /// Write a page that plays one seed
-    #[arg(long, value_name = "FILE", requires = "seed", hide = true)]
+    #[arg(long, value_name = "FILE", requires = "seed")]
     pub(super) html: Option<PathBuf>,
     /// Show the names of all faults
     #[arg(long)]
@@ -143,7 +144,7 @@ pub(super) fn replay(seed: u64, options: &Options) -> String {
         push(&mut line, "duration", &format!("{:?}", options.duration).replace('µ', "u"));
     }
     if options.faults != usual.faults {
-        push(&mut line, "faults", &faults_word(&options.faults));
+        push(&mut line, "faults", &options.faults.to_string());
     }
     line
 }
@@ -158,22 +159,6 @@ fn push(line: &mut String, flag: &str, value: &str) {
     write!(line, " --{flag} {value}").expect("a string grows");
 }
 
-/// Faults as `--faults` reads them, in the shorter of two ways.
-fn faults_word(faults: &Faults) -> String {
-    let names = |kinds: &mut dyn Iterator<Item = Fault>, sign: &str| {
-        kinds.map(|kind| format!("{sign}{kind}")).collect::<Vec<_>>().join(",")
-    };
-    let on = faults.iter().count();
-    if on == 0 {
-        "none".to_owned()
-    } else if on * 2 > Fault::ALL.len() {
-        let off = names(&mut Fault::ALL.into_iter().filter(|kind| !faults.contains(*kind)), "-");
-        if off.is_empty() { "all".to_owned() } else { format!("all,{off}") }
-    } else {
-        names(&mut faults.iter(), "")
-    }
-}
-
 fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
     let number = |text: &str| text.trim().parse::<u64>().ok();
     let parts = text.split_once("..");
@@ -181,32 +166,6 @@ fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
         Some((Some(from), Some(to))) => Ok(from..to),
         _ => Err("two numbers with `..` between them are wanted, such as 0..600".to_owned()),
     }
-}
-
-fn parse_faults(text: &str) -> Result<Faults, String> {
-    let mut words = text.split(',').map(str::trim).peekable();
-    let mut faults = match words.peek() {
-        Some(&"all") => {
-            words.next();
-            Faults::all()
-        }
-        Some(&"none") => {
-            words.next();
-            Faults::none()
-        }
-        Some(first) if first.starts_with('-') => Faults::all(),
-        _ => Faults::none(),
-    };
-    for word in words {
-        let (name, off) = match word.strip_prefix('-') {
-            Some(name) => (name, true),
-            None => (word, false),
-        };
-        let kind = Fault::named(name)
-            .ok_or_else(|| format!("there is no fault {name:?}; `--list-faults` names all"))?;
-        faults = if off { faults.without(kind) } else { Faults::only(faults.iter().chain([kind])) };
-    }
-    Ok(faults)
 }
 
 /// Reads `60s`, `1.5m`, `250ms`: exact to the nanosecond.
@@ -261,18 +220,6 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named_added_and_taken_away() {
-        assert_eq!(parse_faults("all"), Ok(Faults::all()));
-        assert_eq!(parse_faults("none"), Ok(Faults::none()));
-        assert_eq!(parse_faults("drop,crash"), Ok(Faults::only([Fault::Drop, Fault::Crash])));
-        let without = Faults::all().without(Fault::Drop);
-        assert_eq!(parse_faults("all,-drop"), Ok(without.clone()));
-        assert_eq!(parse_faults("-drop"), Ok(without));
-        assert!(parse_faults("drip").expect_err("no such fault").contains("--list-faults"));
-        assert!(parse_faults("").is_err());
-    }
-
-    #[test]
     fn seeds_are_a_range() {
         assert_eq!(parse_seeds("0..600"), Ok(0..600));
         for wrong in ["600", "a..b", "1..", "..", "-1..3"] {
@@ -283,13 +230,6 @@ mod tests {
     #[test]
     fn the_command_that_repeats_a_run_says_the_same() {
         assert_eq!(replay(4, &Options::default()), "quorate sim --seed 4");
-        for faults in [
-            Faults::none(),
-            Faults::only([Fault::Drop, Fault::Pause]),
-            Faults::all().without(Fault::Crash),
-        ] {
-            assert_eq!(parse_faults(&faults_word(&faults)), Ok(faults));
-        }
         let options = Options {
             nodes: 3,
             duration: Duration::from_nanos(25_312_500_000),

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 pub(crate) use arguments::Arguments;
 use progress::Progress;
 use quorate_sim::run::{Lines, Options, Outcome};
+use quorate_sim::totals::Totals;
 use quorate_sim::world::Fault;
-use totals::Totals;
 
 use crate::failure::{Exit, Failure};
 use crate::output::Table;
@@ -38,9 +38,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(failed) = failed {
         return Err(explain(arguments, &options, &failed));
     }
-    println!("{totals}");
-    println!("{}", totals.worth());
-    println!("{}", totals.speed(&options, elapsed, arguments.jobs()));
+    println!("{}", totals::tables(&totals));
+    println!("{}", totals.speed(elapsed));
+    println!("{}", totals::per_core(&totals, elapsed, arguments.jobs()));
     let seeds = arguments.seeds();
     let twice = if arguments.twice { ", each twice with the same hash" } else { "" };
     let mark = if arguments.soak { "soak: " } else { "" };
@@ -48,19 +48,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         "{mark}seeds {}..{} clean{twice}: {:.2} simulated hours, {} acknowledged requests",
         seeds.start,
         seeds.end,
-        totals.simulated.as_secs_f64() / 3600.0,
+        totals.simulated().as_secs_f64() / 3600.0,
         totals::number(totals.count("acknowledged")),
     );
-    let never = totals.never(&options);
-    if never.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Exit::Broken,
-        format!("never happened in {} seeds: {}", totals.seeds, never.join(", ")),
-        "a run that does not show something proves nothing about it",
-        "more seeds, or a higher rate of this fault in crates/quorate-sim/src/world/plan.rs",
-    ))
+    totals.verdict().map_err(|lacks| {
+        Failure::new(
+            Exit::Broken,
+            lacks,
+            "a run proves nothing about what did not happen in it",
+            "more seeds, or higher rates in crates/quorate-sim/src/world/plan.rs",
+        )
+    })
 }
 
 /// One seed as the pool hands it over.
@@ -80,7 +78,7 @@ impl Done {
 fn many(arguments: &Arguments, options: &Options) -> (Totals, Option<Done>, Duration) {
     let seeds = arguments.seeds();
     let began = Instant::now();
-    let mut totals = Totals::default();
+    let mut totals = Totals::new(totals::bounds(options, seeds.end - seeds.start));
     let mut progress = Progress::new(seeds.end - seeds.start);
     let mut failed = None;
     let work = |seed| {

@@ -18,6 +18,7 @@ pub(super) fn failing(outcome: &Outcome, options: &Options) -> String {
     text += &format!("again:        {command}\n");
     text += &format!("step by step: {command} --html run.html\n");
     text += &format!("smaller:      {command} --shrink\n");
+    text += &format!("{}\n", outcome.again);
     text
 }
 
@@ -26,6 +27,7 @@ pub(super) fn smallest(seed: u64, shrunk: &Shrunk) -> String {
     let mut text = format!("The smallest run that still fails, after {} runs:\n\n", shrunk.runs);
     text += &body(&shrunk.outcome, &shrunk.options);
     text += &format!("again:        {}\n", replay_plan(seed, &shrunk.options, &shrunk.plan));
+    text += &format!("{}\n", shrunk.outcome.again);
     text
 }
 

@@ -1,0 +1,127 @@
+// The run as it was recorded: events as objects, flights of frames, operations of clients, and words.
+
+const raw = JSON.parse(document.getElementById("run").textContent);
+const header = raw.header;
+const NODES = header.nodes;
+const END = header.simulated;
+
+// Each event is [nanoseconds since the one before, kind, fields..]; fields that end in $ are texts.
+function decodeEvents() {
+  let at = 0;
+  return raw.events.map((row, index) => {
+    at += row[0];
+    const kind = raw.kinds[row[1]];
+    const event = { index, at, event: kind.name };
+    kind.fields.forEach((field, place) => {
+      const value = row[place + 2];
+      if (field.endsWith("$")) event[field.slice(0, -1)] = value === null ? null : raw.texts[value];
+      else event[field] = value;
+    });
+    return event;
+  });
+}
+
+const events = decodeEvents();
+const times = Float64Array.from(events, (event) => event.at);
+
+// Every way of a frame from its sender to its receiver; a lost one ends on the way.
+const flights = [];
+const flightsOf = new Map();
+// Every request of a client, in lanes.
+const operations = [];
+const lanes = Array.from({ length: header.clients }, () => []);
+
+(function follow() {
+  const byRequest = new Map();
+  for (const event of events) {
+    if (event.event === "sends") {
+      const ways = event.arrives.map((after) => ({ event, t0: event.at, t1: event.at + after, fate: null }));
+      if (ways.length === 0) ways.push({ event, t0: event.at, t1: event.at + 12e6, fate: "lost" });
+      flightsOf.set(event.frame, ways);
+      for (const way of ways) flights.push(way);
+    } else if (event.event === "arrives") {
+      const ways = flightsOf.get(event.frame) || [];
+      const way = ways.find((one) => one.t1 === event.at) || ways[0];
+      event.sent = way ? way.event : null;
+      if (way) way.fate = event.fate;
+    } else if (event.event === "asks") {
+      const operation = { asked: event, ended: null, t0: event.at, t1: END };
+      byRequest.set(event.request, operation);
+      operations.push(operation);
+      lanes[event.client].push(operation);
+    } else if (event.event === "ends") {
+      const operation = byRequest.get(event.request);
+      if (operation) { operation.ended = event; operation.t1 = event.at; event.asked = operation.asked; }
+    }
+  }
+})();
+
+// Flights by slices of time, so that those of a moment are found at once.
+const SLICE = 50e6;
+const slices = Array.from({ length: Math.floor(END / SLICE) + 2 }, () => []);
+for (const flight of flights) {
+  const last = Math.min(slices.length - 1, Math.floor(flight.t1 / SLICE) + 4);
+  for (let at = Math.floor(flight.t0 / SLICE); at <= last; at += 1) slices[at].push(flight);
+}
+
+// Number of events at or before a time.
+function eventsBefore(time) {
+  let low = 0, high = times.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (times[middle] <= time) low = middle + 1; else high = middle;
+  }
+  return low;
+}
+
+const CATEGORIES = [
+  { id: "roles", name: "roles", color: "#8a6de0", kinds: ["role", "votes"] },
+  { id: "faults", name: "faults", color: "#d6584f", kinds: ["strikes", "network", "link", "dies", "opens", "starts", "disk-fails", "mended", "broken"] },
+  { id: "logs", name: "logs", color: "#4e79d8", kinds: ["appends", "truncates", "commits", "applies"] },
+  { id: "disk", name: "disk", color: "#c9a227", kinds: ["persists"] },
+  { id: "frames", name: "messages", color: "#2aa3b8", kinds: ["sends", "arrives"] },
+  { id: "links", name: "connections", color: "#8793a5", kinds: ["connects", "closes"] },
+  { id: "clients", name: "clients", color: "#2b9a66", kinds: ["asks", "ends", "clients-stop"] },
+];
+const categoryOf = new Map();
+for (const category of CATEGORIES) for (const kind of category.kinds) categoryOf.set(kind, category);
+
+const KEY_KINDS = new Set(["strikes", "network", "dies", "starts", "disk-fails", "mended", "broken", "truncates"]);
+function isKey(event) {
+  return KEY_KINDS.has(event.event) || (event.event === "role" && event.role !== "follower");
+}
+
+const seconds = (at) => (at / 1e9).toFixed(6);
+const span = ([first, last, term]) => (first === last ? `${first}@${term}` : `${first}..${last}@${term}`);
+const frameWords = (sent) => [sent.kind, sent.term === null ? "" : `t${sent.term}`, sent.says].filter(Boolean).join(" ");
+
+const FATES = { "cut-off": "is cut off", corrupt: "is damaged and dropped", nobody: "finds nobody" };
+const LINKS = { cut: "is cut", stands: "stands", slow: "is slow", narrow: "carries few bytes", clogged: "is clogged" };
+const ENDS = { answered: "is answered", refused: "is refused", unknown: "does not know" };
+
+const WORDS = {
+  opens: (e) => `n${e.node} opens its directory`,
+  starts: (e) => `n${e.node} starts, boot ${e.boot}, t${e.term}, last=${e.log.length ? span(e.log.at(-1)).replace(/.*\.\./, "") : "0@0"} commit=${e.commit}${e.torn ? ", torn tail cut" : ""}`,
+  dies: (e) => `n${e.node} dies${e.unsynced ? "; what was not synced is at risk" : ""}`,
+  role: (e) => `n${e.node} is ${e.role} in t${e.term}${e.leader ? ` under n${e.leader}` : ""}`,
+  votes: (e) => (e.vote ? `n${e.node} writes its vote for n${e.vote} in t${e.term}` : `n${e.node} writes t${e.term}`),
+  truncates: (e) => `n${e.node} cuts its log from ${e.from}`,
+  appends: (e) => `n${e.node} appends ${e.log.map(span).join(", ")}`,
+  persists: (e) => `n${e.node} has up to ${e.last} on disk`,
+  commits: (e) => `n${e.node} commits up to ${e.reached}`,
+  applies: (e) => `n${e.node} applies up to ${e.reached}`,
+  "disk-fails": (e) => `n${e.node} stops: ${e.error}`,
+  sends: (e) => `n${e.from}→n${e.to} #${e.frame} sends ${frameWords(e)}${e.arrives.length === 0 ? ", lost" : e.arrives.length > 1 ? `, ${e.arrives.length} times` : ""}`,
+  arrives: (e) => `n${e.from}→n${e.to} #${e.frame} ${FATES[e.fate] || `takes ${e.sent ? frameWords(e.sent) : "it"}`}`,
+  connects: (e) => `n${e.node} connects with n${e.peer}`,
+  closes: (e) => `n${e.node} loses its connection with n${e.peer}`,
+  strikes: (e) => `${e.fault} strikes${e.node ? ` n${e.node}` : ""}${e.until ? ` until ${seconds(e.until)} s` : ""}`,
+  network: (e) => `the network is ${e.shape}`,
+  link: (e) => `link n${e.from}→n${e.to} ${LINKS[e.state]}`,
+  asks: (e) => `c${e.client} asks n${e.node} #${e.request} ${e.what}`,
+  ends: (e) => `c${e.client} #${e.request} ${ENDS[e.outcome]}${e.what ? `: ${e.what}` : ""}`,
+  mended: () => "everything is mended",
+  "clients-stop": () => "clients stop",
+  broken: (e) => `BROKEN ${e.invariant}: ${e.what}`,
+};
+const words = (event) => WORDS[event.event](event);
