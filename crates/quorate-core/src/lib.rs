@@ -94,6 +94,7 @@ pub mod membership;
 pub mod message;
 mod progress;
 pub mod raft;
+pub mod recent;
 mod rng;
 pub mod status;
 pub mod time;

@@ -20,6 +20,7 @@ pub(crate) use durability::Durability;
 use crate::entry::{EntryKind, Run};
 use crate::id::{EntryId, Index, Term};
 use crate::membership::Membership;
+use crate::recent;
 
 /// Entries that one head may average over.
 const MAX_HEAD_ENTRIES: u64 = 64;
@@ -108,7 +109,7 @@ impl Log {
             return;
         }
         self.bytes = self.bytes_through(from.previous());
-        self.heads.truncate(self.heads.partition_point(|head| head.first < from));
+        self.heads.truncate(recent::partition_point(&self.heads, |head| head.first < from));
         self.last = from.previous();
     }
 
@@ -149,7 +150,8 @@ impl Log {
             return None;
         }
         let index = index.min(self.last);
-        let end = self.heads.partition_point(|head| head.first <= index && head.term <= term);
+        let follows = |head: &Head| head.first <= index && head.term <= term;
+        let end = recent::partition_point(&self.heads, follows);
         if end == 0 {
             return (self.base.term <= term).then_some(self.base);
         }
@@ -210,7 +212,7 @@ impl Log {
         if index <= self.base.index || index > self.last {
             return None;
         }
-        Some(self.heads.partition_point(|head| head.first <= index) - 1)
+        Some(recent::partition_point(&self.heads, |head| head.first <= index) - 1)
     }
 
     fn head_last(&self, at: usize) -> Index {

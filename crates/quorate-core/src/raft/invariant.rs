@@ -46,20 +46,25 @@ impl Raft {
                 assert!(candidate.campaign == self.term(), "a candidate stands for its own term");
                 assert!(vote == Some(self.id), "a candidate votes for itself");
             }
+            #[cfg_attr(
+                not(debug_assertions),
+                expect(unused_variables, reason = "walked over in debug builds")
+            )]
             Role::Leader(leader) => {
                 assert!(vote == Some(self.id), "a leader voted for itself");
-                let opening = self.log.term_at(leader.opening);
-                assert!(opening == Some(self.term()), "the opening entry is of the leader's term");
                 debug_assert!(self.reads.is_empty(), "a leader confirms its reads itself");
                 #[cfg(debug_assertions)]
-                self.check_peers(leader);
+                self.check_leader(leader);
             }
         }
     }
 
-    /// matched < next ≤ last + 1 for every other node of the membership, and for no one else.
+    /// The opening entry is of the leader's term; matched < next ≤ last + 1 for every other node of
+    /// the membership, and for no one else.
     #[cfg(debug_assertions)]
-    fn check_peers(&self, leader: &Leader) {
+    fn check_leader(&self, leader: &Leader) {
+        let opening = self.log.term_at(leader.opening);
+        assert!(opening == Some(self.term()), "the opening entry is of the leader's term");
         let last = self.log.last().index;
         let mut nodes = self.membership().nodes();
         nodes.retain(|id| *id != self.id);

@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 
-use quorate_core::{EntryId, Index, Term};
+use quorate_core::{EntryId, Index, Term, recent};
 use quorate_log::{BlockBuilder, Entries, Envelope};
 
 /// What a block takes in memory beside its records, roughly.
@@ -119,7 +119,7 @@ impl Tail {
         if self.blocks.back().is_none_or(|block| block.last() < last) {
             self.seal();
         }
-        let start = self.blocks.partition_point(|block| block.last() < first);
+        let start = recent::partition_point(&self.blocks, |block| block.last() < first);
         let mut slices = Vec::new();
         for block in self.blocks.range(start..) {
             if block.first() > last {
