@@ -8,11 +8,11 @@ use quorate_core::Term;
 
 use super::Broken;
 
-/// Terms that may begin within [`WINDOW`]: with a dry run before every election most elections begin
-/// none, and timeouts of a second or more bound the rest.
+/// Terms that may begin within so many election timeouts: with a dry run before every election
+/// most elections begin none. The shortest timeout counts.
 const MOST_TERMS: usize = 90;
-/// World time over which terms are counted, in nanoseconds.
-const WINDOW: u64 = 60_000_000_000;
+/// Election timeouts over which terms are counted.
+const WINDOW: u64 = 60;
 /// Bytes of entries that are not durable yet: a disk that does nothing for seconds while everything
 /// that clients ask for, and everything that a leader sends again, waits for it.
 const MOST_PENDING: usize = 64 << 20;
@@ -27,24 +27,25 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// A node is in a term at this world time.
+    /// A node is in a term at this world time, in nanoseconds, as is the shortest election timeout.
     ///
     /// # Errors
     ///
-    /// When more terms began within a minute than elections can explain.
-    pub(crate) fn reached(&mut self, now: u64, term: Term) -> Result<(), Broken> {
+    /// When more terms began lately than elections can explain.
+    pub(crate) fn reached(&mut self, now: u64, term: Term, timeout: u64) -> Result<(), Broken> {
         if term <= self.highest {
             return Ok(());
         }
         self.highest = term;
         self.began.push_back(now);
-        while self.began.front().is_some_and(|at| at + WINDOW < now) {
+        while self.began.front().is_some_and(|at| at + WINDOW * timeout < now) {
             self.began.pop_front();
         }
         if self.began.len() <= MOST_TERMS {
             return Ok(());
         }
-        let what = format!("{} terms began within a minute, up to {term}", self.began.len());
+        let what =
+            format!("{} terms began within {WINDOW} timeouts, up to {term}", self.began.len());
         Err(Broken::new("terms are not used up", what))
     }
 }
@@ -83,14 +84,17 @@ pub(crate) fn check_held(
 mod tests {
     use super::*;
 
+    const SECOND: u64 = 1_000_000_000;
+
     #[test]
     fn terms_that_begin_too_fast_break_the_bound_and_slow_ones_do_not() {
         let mut slow = Terms::default();
         for second in 0..10_000 {
-            slow.reached(second * 1_000_000_000, Term(second)).unwrap();
+            slow.reached(second * SECOND, Term(second), SECOND).unwrap();
         }
         let mut fast = Terms::default();
-        let broken = (0..1000).find_map(|at| fast.reached(at * 100_000_000, Term(at)).err());
+        let broken =
+            (0..1000).find_map(|at| fast.reached(at * SECOND / 10, Term(at), SECOND).err());
         assert_eq!(broken.unwrap().invariant, "terms are not used up");
     }
 }

@@ -190,7 +190,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let (boot, held) = (live.boot, live.replica.status());
         check_held(node, &replica_config(&self.raft), &held)?;
         let status = held.raft;
-        self.facts.terms.reached(self.now, status.hard_state.term)?;
+        let shortest = super::nanos(self.raft.election_timeout().0);
+        self.facts.terms.reached(self.now, status.hard_state.term, shortest)?;
         self.trace.note_commit(self.now, node, status.commit.0);
         self.facts.stands(node, boot.0, &status)?;
         for peer in &status.peers {

@@ -8,6 +8,8 @@ use quorate_sim::rng::Rng;
 use quorate_sim::world::script::{Proposed, Scripted};
 use quorate_sim::world::{Delays, Setup};
 
+use super::steps::pick_mutant;
+
 /// The election timeout that the courses reckon with.
 pub(crate) const T: Duration = Duration::from_secs(1);
 
@@ -57,6 +59,7 @@ pub(crate) struct Course {
 impl Course {
     /// A reliable cluster of this many servers.
     pub(crate) fn of(servers: usize, config: Config, seed: u64) -> Self {
+        pick_mutant();
         let setup = Setup::scripted(servers).with_raft(config).with_seed(seed);
         let mut world = Scripted::of(&setup);
         world.trace_mut().keep_recent();

@@ -15,12 +15,19 @@ pub(crate) const fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
+/// Switches on the deliberate bug that the environment names, in builds that hold any.
+pub(crate) fn pick_mutant() {
+    #[cfg(quorate_mutants)]
+    quorate_core::mutant::pick(&std::env::var("QUORATE_MUTANT").unwrap_or_default());
+}
+
 /// A calm world in which one node leads and one command is executed everywhere.
 pub(crate) fn led(nodes: usize) -> (Scripted, usize) {
     led_from(nodes, 1)
 }
 
 pub(crate) fn led_from(nodes: usize, seed: u64) -> (Scripted, usize) {
+    pick_mutant();
     let setup = Setup::scripted(nodes).with_raft(slow_heartbeats()).with_seed(seed);
     let mut world = Scripted::of(&setup);
     world.trace_mut().keep_recent();

@@ -8,7 +8,7 @@ use quorate_sim::world::workload::Workload;
 use quorate_sim::world::{COMMAND_BYTES, Fault, Setup, World};
 
 use super::super::course::slow_heartbeats;
-use super::super::steps::{ELECTION, ended, led, millis};
+use super::super::steps::{ELECTION, ended, led, millis, pick_mutant};
 use super::Struck;
 
 /// The largest command is taken and one byte more is refused before it is proposed, from the
@@ -39,6 +39,7 @@ pub(super) fn commands_of_any_size_up_to_the_limit_are_taken() -> Struck {
 
 /// Clients of a store, five requests each per second.
 fn with_clients(nodes: usize) -> World<Store, StoreWorkload> {
+    pick_mutant();
     let setup = Setup::scripted(nodes).with_raft(slow_heartbeats());
     let setup = Setup { clients: 5, request_every: millis(40), ..setup };
     let mut world = World::new(&setup, StoreWorkload::new(false));

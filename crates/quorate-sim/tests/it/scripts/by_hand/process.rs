@@ -35,9 +35,18 @@ pub(super) fn a_crash_before_any_effect_loses_nothing_acknowledged() -> Struck {
     Struck::Times(died)
 }
 
+/// It dies in the moment when it alone knows that a command is committed: who follows it reads
+/// nothing before it knows that, too.
 pub(super) fn a_dead_leader_is_replaced_and_returns_with_its_log() -> Struck {
     let (mut world, old) = led(3);
+    let proposed = world.propose(old, &"committed".to_owned()).expect("it leads");
+    world.wait_until("it executes it", ELECTION, |w| w.executed(old, proposed.index).is_some());
+    assert_eq!(world.how_many_executed(proposed.index), 1, "nobody else knows");
     world.take_down(old);
+    world.wait_until("another leads", 10 * ELECTION, |w| w.leader().is_some());
+    let new = world.leader().expect("it was just seen");
+    let read = world.read(new, ());
+    assert_eq!(ended(&mut world, read, 2 * ELECTION), "committed");
     world.let_pass(millis(10_000));
     assert!(!world.is_up(old), "it stays down");
     agree(&mut world, "without it", 2, ELECTION);
