@@ -5,8 +5,9 @@
 //!
 //! - `--scenarios` runs the written tests: each must pass as the code is, and fail with its mutant.
 //! - `--checkers` does the same for mutants of the checkers: each must miss what its test plants.
-//! - Without it, seeds of whole worlds are run for each mutant until one notices it. What was found
-//!   is kept in `target/mutants/found`, so that a search that was stopped goes on, until the code changes.
+//! - Without either, seeds of whole worlds are run for each mutant until one notices it, and where
+//!   none does, the random lives of `quorate-core`. What was found is kept in
+//!   `target/mutants/found`, so that a search that was stopped goes on, until the code changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -256,7 +257,7 @@ fn scenarios(build: &Build, mutants: &[Mutant]) -> Result<(), String> {
     Err(format!("their tests miss {}", survivors.join(", ")))
 }
 
-fn run_test(program: &Path, test: &Test, mutant: &str) -> Result<Verdict, String> {
+fn start_test(program: &Path, test: &Test, mutant: &str) -> Result<Child, String> {
     let mut command = Command::new(program);
     command.args(["--exact", &test.name]).env("QUORATE_MUTANT", mutant);
     if let Some(scenario) = &test.scenario {
@@ -265,7 +266,11 @@ fn run_test(program: &Path, test: &Test, mutant: &str) -> Result<Verdict, String
     // Cargo runs tests in the folder of their package.
     let folder = Path::new("crates").join(&test.package);
     command.current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::null());
-    let child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
+    command.spawn().map_err(|error| format!("{}: {error}", program.display()))
+}
+
+fn run_test(program: &Path, test: &Test, mutant: &str) -> Result<Verdict, String> {
+    let child = start_test(program, test, mutant)?;
     let Some(output) = within(child, PATIENCE)? else {
         return Err(format!("{test} does not end with mutant {mutant:?}"));
     };
@@ -295,35 +300,62 @@ fn within(mut child: Child, patience: Duration) -> Result<Option<String>, String
     Ok(Some(text))
 }
 
-/// Looks for a seed that notices each mutant.
+/// Looks for a seed that notices each mutant, in worlds and then in random lives of the protocol.
 fn search(build: &Build, example: &Path, mutants: &[Mutant], seeds: u64) -> Result<(), String> {
     let folder = build.target.join("found");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let lives = Test {
+        package: "quorate-core".to_owned(),
+        target: "it".to_owned(),
+        name: "property::cluster::no_life_breaks_a_rule_and_every_life_recovers".to_owned(),
+        scenario: None,
+    };
+    let programs = build.tests(&[&lives])?;
+    let program = programs.into_values().next().ok_or("quorate-core has no tests")?;
     let (mut counts, mut survivors) = (Vec::new(), Vec::new());
     for mutant in mutants {
-        if mutant.caught == "test" {
-            println!("{:5} {}: no random world runs it; {}", mutant.id, mutant.breaks, mutant.test);
-            continue;
-        }
-        match find(example, &folder, &mutant.id, seeds)? {
-            Found::Caught { seeds, how } => {
-                println!("{:5} {}: {seeds} seeds: {how}", mutant.id, mutant.breaks);
-                counts.push(seeds);
+        print!("{:5} {}: ", mutant.id, mutant.breaks);
+        if mutant.caught == "worlds" {
+            match find(example, &folder, &mutant.id, seeds)? {
+                Found::Caught { seeds, how } => {
+                    println!("{seeds} seeds: {how}");
+                    counts.push(seeds);
+                    continue;
+                }
+                Found::Survived => {
+                    print!("SURVIVES {seeds} seeds of worlds; ");
+                    counts.push(u64::MAX);
+                }
             }
-            Found::Survived => {
-                println!("{:5} {}: SURVIVES {seeds} seeds", mutant.id, mutant.breaks);
+        } else {
+            print!("no random world runs it; ");
+        }
+        match life(&program, &lives, mutant)? {
+            Some(seed) => println!("random lives from seed {seed}"),
+            None => {
+                println!("not by random search, but by {}", mutant.test);
                 survivors.push(mutant.id.as_str());
             }
         }
     }
     counts.sort_unstable();
     if let Some(median) = counts.get(counts.len() / 2) {
-        println!("{} caught by random worlds, median after {median} seeds", counts.len());
+        let found = counts.iter().filter(|count| **count < u64::MAX).count();
+        println!("worlds notice {found} of the {} that they run; median {median}", counts.len());
     }
-    if !survivors.is_empty() {
-        println!("not by random search, but by their written tests: {}", survivors.join(", "));
-    }
+    println!("by no random search, but by their written tests: {}", survivors.join(", "));
     Ok(())
+}
+
+/// The first seed of the random lives of `quorate-core` that notices a mutant.
+fn life(program: &Path, lives: &Test, mutant: &Mutant) -> Result<Option<u64>, String> {
+    if mutant.test.package != lives.package {
+        return Ok(None);
+    }
+    let child = start_test(program, lives, &mutant.id)?;
+    let output = within(child, PATIENCE)?.unwrap_or_default();
+    let told = output.split_once("seed ").filter(|(_, rest)| rest.contains("breaks a rule"));
+    Ok(told.and_then(|(_, rest)| rest.split(' ').next()?.parse().ok()))
 }
 
 /// What a search showed.
