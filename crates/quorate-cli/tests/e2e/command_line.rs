@@ -90,3 +90,39 @@ fn every_error_says_what_the_cause_and_the_next_command() {
     }
     assert_eq!(quorate(&["got", "a"]).status.code(), Some(2));
 }
+
+#[test]
+fn simulated_worlds_run_and_wrong_flags_are_explained() {
+    let run = |flags: &[&str]| quorate(&[&["sim"], flags].concat());
+    let twice = run(&["--seeds", "3..6", "--duration", "2s", "--twice", "--soak"]);
+    assert!(twice.status.success(), "{}", text(&twice.stderr));
+    let said = text(&twice.stdout);
+    let end = "soak: seeds 3..6 clean, each twice with the same hash";
+    assert!(said.contains(end), "{said}");
+    assert!(said.contains("simulated seconds per second of one core"), "{said}");
+    // The same seed is the same run, whatever else runs beside it.
+    let hash = |flags: &[&str]| {
+        let output = run(flags);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).rsplit("hash ").next().unwrap().to_owned()
+    };
+    let one = ["--seed", "4", "--duration", "2s"];
+    assert_eq!(hash(&one), hash(&one));
+    assert_ne!(hash(&one), hash(&["--seed", "5", "--duration", "2s"]));
+    assert!(text(&run(&["--list-faults"]).stdout).contains("| crash-in-recovery |"));
+    let cases: [(&[&str], &str); 7] = [
+        (&["--seeds", "5"], "0..600"),
+        (&["--seeds", "5..5"], "holds no seed"),
+        (&["--faults", "drip"], "drip"),
+        (&["--duration", "60"], "60s"),
+        (&["--nodes", "10"], "1..=9"),
+        (&["--html", "run.html"], "--seed"),
+        (&["--seed", "1", "--html", "/nowhere/run.html"], "/nowhere/run.html"),
+    ];
+    for (flags, named) in cases {
+        let output = run(flags);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {said}");
+        assert!(said.contains(named), "{flags:?}: {said}");
+    }
+}

@@ -49,6 +49,11 @@ pub(super) fn read(servers: &[u32]) -> io::Result<Reading> {
     })
 }
 
+/// Processor time that this process has used, where the system tells.
+pub(in crate::verb) fn own_seconds() -> Option<f64> {
+    fs::read_to_string("/proc/self/stat").ok().map(|stat| process_seconds(&stat))
+}
+
 /// Resident memory of the largest of these processes, in bytes.
 pub(super) fn largest_memory(servers: &[u32]) -> io::Result<u64> {
     let mut largest = 0;

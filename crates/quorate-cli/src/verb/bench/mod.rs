@@ -8,7 +8,7 @@ mod arguments;
 mod cluster;
 mod connection;
 mod load;
-mod meter;
+pub(super) mod meter;
 mod ratio;
 mod report;
 

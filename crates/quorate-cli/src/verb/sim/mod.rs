@@ -21,6 +21,7 @@ use quorate_sim::run::{Lines, Options, Outcome};
 use quorate_sim::totals::Totals;
 use quorate_sim::world::Fault;
 
+use super::bench::meter::own_seconds;
 use crate::failure::{Exit, Failure};
 use crate::output::Table;
 
@@ -40,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     println!("{}", totals::tables(&totals));
     println!("{}", totals.speed(elapsed));
-    println!("{}", totals::per_core(&totals, elapsed, arguments.jobs()));
+    println!("{}", totals::per_core(&totals, own_seconds(), elapsed, arguments.jobs()));
     let seeds = arguments.seeds();
     let twice = if arguments.twice { ", each twice with the same hash" } else { "" };
     let mark = if arguments.soak { "soak: " } else { "" };

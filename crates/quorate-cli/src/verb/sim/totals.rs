@@ -32,12 +32,15 @@ pub(super) fn tables(totals: &Totals) -> String {
     format!("{happened}\n{faults}")
 }
 
-/// How fast worlds passed on each core.
-pub(super) fn per_core(totals: &Totals, took: Duration, jobs: usize) -> String {
+/// How fast worlds passed on one core that does nothing else: by processor time, which other
+/// programs on the machine do not change much. By the clock where the system does not tell it.
+pub(super) fn per_core(totals: &Totals, used: Option<f64>, took: Duration, jobs: usize) -> String {
     let jobs = jobs.min(usize::try_from(totals.seeds()).unwrap_or(jobs)).max(1);
-    let each = totals.simulated().as_secs_f64() / took.as_secs_f64().max(0.001) / jobs as f64;
+    let by_clock = took.as_secs_f64() * jobs as f64;
+    let used = used.unwrap_or(by_clock).max(0.001);
+    let each = totals.simulated().as_secs_f64() / used;
     let cores = if jobs == 1 { "core" } else { "cores" };
-    format!("on {jobs} {cores}, {each:.0} on each")
+    format!("on {jobs} {cores}; {each:.0} simulated seconds per second of one core")
 }
 
 /// A number with its thousands apart.
