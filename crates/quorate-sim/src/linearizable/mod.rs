@@ -32,6 +32,10 @@ use search::{Budget, Search, find_order};
 /// Configurations that a search remembers before it gives up, unless told otherwise.
 const MAX_STATES: u64 = 4_000_000;
 
+/// The same for the history of one simulated run: its replies were already compared with the order
+/// of the log, so that a search that grows beyond all bounds is not worth its time.
+pub(crate) const STATES_OF_A_RUN: u64 = 100_000;
+
 /// Decides whether histories are linearizable with respect to a model.
 #[derive(Clone, Debug)]
 pub struct Checker<M> {

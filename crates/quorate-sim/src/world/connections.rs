@@ -40,6 +40,12 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if self.nodes[node].life != life || self.nodes[peer].life != peer_life {
             return;
         }
+        // A handshake takes both ways; it is tried again while one of them is cut.
+        if self.network.is_cut(node, peer) || self.network.is_cut(peer, node) {
+            let again = Event::Connected { node, life, peer, peer_life };
+            self.after(Duration::from_millis(100), again);
+            return;
+        }
         let Some(boot) = self.nodes[peer].as_live().map(|live| live.boot) else { return };
         self.trace.note(self.now, || TraceEvent::Connects { node: name(node), peer: name(peer) });
         let peer = self.nodes[peer].id;
