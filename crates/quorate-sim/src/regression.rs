@@ -104,11 +104,12 @@ impl Case {
     }
 }
 
-/// The line that makes a test of a seed with these settings.
+/// The line that makes a test of a seed with these settings, of the built-in store or a target.
 #[must_use]
-pub fn line(seed: u64, options: &Options) -> String {
+pub fn line(target: Option<&str>, seed: u64, options: &Options) -> String {
     let usual = Options::default();
-    let mut line = format!("regression!(name_of_the_bug, seed = {seed}");
+    let target = target.map(|target| format!("target = {target}, ")).unwrap_or_default();
+    let mut line = format!("regression!(name_of_the_bug, {target}seed = {seed}");
     let mut add = |name: &str, value: String| line += &format!(", {name} = {value}");
     if options.nodes != usual.nodes {
         add("nodes", options.nodes.to_string());
@@ -136,7 +137,9 @@ mod tests {
     #[test]
     fn a_line_names_what_is_unusual() {
         let usual = Options::default();
-        assert_eq!(line(4, &usual), "regression!(name_of_the_bug, seed = 4);");
+        assert_eq!(line(None, 4, &usual), "regression!(name_of_the_bug, seed = 4);");
+        let of_target = "regression!(name_of_the_bug, target = Kv, seed = 4);";
+        assert_eq!(line(Some("Kv"), 4, &usual), of_target);
         let options = Options {
             nodes: 3,
             duration: Duration::from_millis(4_500),
@@ -144,7 +147,7 @@ mod tests {
             ..usual
         };
         assert_eq!(
-            line(4, &options),
+            line(None, 4, &options),
             "regression!(name_of_the_bug, seed = 4, nodes = 3, millis = 4500, \
              faults = \"drop,crash\");"
         );

@@ -74,7 +74,7 @@ impl Target for BuiltIn {
     }
 
     fn again(&self, seed: u64, options: &Options) -> String {
-        format!("as a test, to run it again: {}", crate::regression::line(seed, options))
+        format!("as a test, to run it again: {}", crate::regression::line(None, seed, options))
     }
 }
 

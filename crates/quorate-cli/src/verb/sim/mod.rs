@@ -5,6 +5,7 @@
 //! writes every event to a file, or a page that plays the run.
 
 mod arguments;
+mod kv;
 mod page;
 mod pool;
 mod progress;

@@ -1,14 +1,16 @@
 //! What the worlds run: the one place that names the state machine and its clients.
 
-use quorate_sim::run::{BuiltIn, Lines, Options, Outcome, Run};
+use quorate_sim::run::{Lines, Options, Outcome, Run};
 use quorate_sim::shrink::Shrunk;
+
+use super::kv::Kv;
 
 /// Runs one seed.
 pub(super) fn run(seed: u64, options: &Options, keep: Lines) -> Outcome {
-    Run::new(BuiltIn, options.clone()).seed(seed, keep)
+    Run::new(Kv, options.clone()).seed(seed, keep)
 }
 
 /// Makes a failing seed small; `None` where it does not fail.
 pub(super) fn shrink(seed: u64, options: &Options) -> Option<Shrunk> {
-    Run::new(BuiltIn, options.clone()).shrink(seed)
+    Run::new(Kv, options.clone()).shrink(seed)
 }
