@@ -185,7 +185,9 @@ impl<M: StateMachine + Default> Sim<M> {
     /// opinion, written anew, that knows nothing of logs or nodes.
     ///
     /// `operation` says what a request means to the model, `output` what a reply or an answer does.
-    /// A history that takes too long to decide passes: the other checks have seen all of it.
+    /// A history that takes too long to decide passes: the other checks have seen all of it. Commands
+    /// that differ from each other (a number drawn from a million, a text that names the request)
+    /// make answers telling and checks short.
     ///
     /// ```
     /// # use quorate::{Applying, StateMachine};

@@ -7,10 +7,12 @@
 )]
 
 mod brute_force;
+mod guide;
 #[cfg(quorate_mutants)]
 mod mutants;
 mod planted;
 mod random;
+mod regressions;
 mod report;
 mod scripts;
 mod second_opinion;

@@ -95,21 +95,21 @@ impl KvClients {
         self.pending.insert(id, Pending { revision: self.revision, asks });
     }
 
-    fn change(&mut self, rng: &mut Rng, key: String, value: String) -> (KeyValueOp, Command) {
+    fn change(&self, rng: &mut Rng, key: &str, value: &str) -> (KeyValueOp, Command) {
         let (name, text) = (key.as_bytes(), value.as_bytes());
         match rng.range(0..6) {
-            0 => (KeyValueOp::put(&key, &value), Command::Put(Put::new(name, text))),
+            0 => (KeyValueOp::put(key, value), Command::Put(Put::new(name, text))),
             1 | 2 => {
                 let put = Put::new(name, text).with_previous();
-                (KeyValueOp::put(&key, &value), Command::Put(put))
+                (KeyValueOp::put(key, value), Command::Put(put))
             }
             3 => {
                 let delete = DeleteRange::key(name).with_previous();
-                (KeyValueOp::delete(&key), Command::DeleteRange(delete))
+                (KeyValueOp::delete(key), Command::DeleteRange(delete))
             }
             // Half of them expect what was seen last, which often still holds.
             kind => {
-                let expected = self.seen.get(&key).filter(|_| kind == 4);
+                let expected = self.seen.get(key).filter(|_| kind == 4);
                 let target = expected.map_or(CompareTarget::Version(0), |expected| {
                     CompareTarget::Value(expected.as_bytes().into())
                 });
@@ -119,7 +119,7 @@ impl KvClients {
                     failure: vec![Operation::Range(Range::key(name))],
                 };
                 let expected = expected.map(String::as_str);
-                (KeyValueOp::compare_and_set(&key, expected, &value), Command::Txn(txn))
+                (KeyValueOp::compare_and_set(key, expected, value), Command::Txn(txn))
             }
         }
     }
@@ -306,7 +306,7 @@ impl Workload<KvMachine> for KvClients {
         }
         self.written += 1;
         let (key, value) = (key(rng.index(KEYS)), format!("{}.{}", client.0, self.written));
-        let (op, command) = self.change(rng, key.clone(), value.clone());
+        let (op, command) = self.change(rng, &key, &value);
         let id = self.history.invoke(client, op, at);
         self.begin(id, Asks::Change { key, value });
         (Some(id), Request::Call(command))

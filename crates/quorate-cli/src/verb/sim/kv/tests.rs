@@ -1,3 +1,5 @@
+//! The store in worlds, and each thing that its clients would notice.
+
 use quorate::Applying;
 use quorate_core::{EntryId, Index, Term};
 use quorate_sim::run::{Lines, Run};
