@@ -34,7 +34,7 @@ const MAX_STATES: u64 = 4_000_000;
 
 /// The same for the history of one simulated run: its replies were already compared with the order
 /// of the log, so that a search that grows beyond all bounds is not worth its time.
-pub(crate) const STATES_OF_A_RUN: u64 = 100_000;
+pub const STATES_OF_A_RUN: u64 = 100_000;
 
 /// Decides whether histories are linearizable with respect to a model.
 #[derive(Clone, Debug)]

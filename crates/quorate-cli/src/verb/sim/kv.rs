@@ -20,6 +20,7 @@ use quorate_kv::{
     Answer, Command, Compare, CompareTarget, DeleteRange, KeyRange, KvError, KvMachine, Operation,
     Outcome, Put, Query, Range, RangeReply, Relation, Reply, Revision, Txn,
 };
+use quorate_sim::linearizable::STATES_OF_A_RUN;
 use quorate_sim::rng::Rng;
 use quorate_sim::run::{Options, Target};
 use quorate_sim::world::workload::{End, Fingerprint, Request, Workload};
@@ -389,7 +390,7 @@ impl Workload<KvMachine> for KvClients {
         if let Some(broken) = &self.broken {
             return Err(broken.clone());
         }
-        match Checker::new(KeyValue).check(&self.history) {
+        match Checker::new(KeyValue).max_states(STATES_OF_A_RUN).check(&self.history) {
             Verdict::Broken(violation) => Err(violation.to_string()),
             // A history that takes too long to decide proves nothing either way; the order of the
             // log, which is known, has judged all of it.
