@@ -74,7 +74,7 @@ pub(crate) fn check_held(
     match held.into_iter().find(|(_, is, most)| is > most) {
         None => Ok(()),
         Some((what, is, most)) => {
-            let what = format!("node {node} holds {is} {what}, more than {most}");
+            let what = format!("n{node} holds {is} {what}, more than {most}", node = node + 1);
             Err(Broken::new("everything is bounded", what))
         }
     }

@@ -28,7 +28,10 @@ impl Facts {
             if known == own {
                 return Ok(());
             }
-            let what = format!("node {node} has another entry {commit} than the committed one");
+            let what = format!(
+                "n{node} has another entry {commit} than the committed one",
+                node = node + 1
+            );
             return Err(Broken::new("state machine safety", what));
         }
         let membership = membership();
@@ -43,13 +46,17 @@ impl Facts {
         let both = holds(membership.voters())
             && (membership.outgoing().is_empty() || holds(membership.outgoing()));
         if !both {
-            let what = format!("node {node} commits {commit}@{}, durable on no quorum", own.term.0);
+            let what = format!(
+                "n{node} commits {commit}@{}, durable on no quorum",
+                own.term.0,
+                node = node + 1
+            );
             return Err(Broken::new("commit evidence", what));
         }
         let known = self.committed.len();
         let log = &self.nodes[node].log;
         if known > 0 && log.get(known - 1) != self.committed.last() {
-            let what = format!("node {node} commits {commit} over another past");
+            let what = format!("n{node} commits {commit} over another past", node = node + 1);
             return Err(Broken::new("committed entries never change", what));
         }
         let end = usize::try_from(commit.0).expect("logs are short");
@@ -69,17 +76,22 @@ impl Facts {
         let last = entries.last();
         let own = link_at(&self.nodes[node].durable, last);
         if own.is_none() {
-            let what = format!("node {node} executes {last}, which is not durable there");
+            let what =
+                format!("n{node} executes {last}, which is not durable there", node = node + 1);
             return Err(Broken::new("apply after persist", what));
         }
         if own != link_at(&self.committed, last) {
-            let what = format!("node {node} executes {last}, which is not the committed entry");
+            let what = format!(
+                "n{node} executes {last}, which is not the committed entry",
+                node = node + 1
+            );
             return Err(Broken::new("state machine safety", what));
         }
         for entry in entries.iter() {
             let known = link_at(&self.committed, entry.id.index).map(|link| link.term);
             if known != Some(entry.id.term) {
-                let what = format!("node {node} executes the bytes of {} instead", entry.id);
+                let what =
+                    format!("n{node} executes the bytes of {} instead", entry.id, node = node + 1);
                 return Err(Broken::new("bytes belong to their entry", what));
             }
         }

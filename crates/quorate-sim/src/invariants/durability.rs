@@ -50,8 +50,9 @@ impl Facts {
         let broken = |what: String| Err(Broken::new("persist before send", what));
         if envelope.term > durable_term {
             return broken(format!(
-                "node {node} sends in {} while {durable_term} is durable",
-                envelope.term
+                "n{node} sends in {} while {durable_term} is durable",
+                envelope.term,
+                node = node + 1
             ));
         }
         match &envelope.message {
@@ -60,7 +61,7 @@ impl Facts {
                     && vote.campaign == durable_term
                     && durable_vote != Some(envelope.from) =>
             {
-                broken(format!("node {node} asks for votes before its own is durable"))
+                broken(format!("n{node} asks for votes before its own is durable", node = node + 1))
             }
             Message::VoteReply(vote)
                 if vote.granted
@@ -68,13 +69,16 @@ impl Facts {
                     && vote.campaign == durable_term
                     && durable_vote != Some(envelope.to) =>
             {
-                broken(format!("node {node} gives a vote that is not durable"))
+                broken(format!("n{node} gives a vote that is not durable", node = node + 1))
             }
             Message::AppendReply(AppendReply::Accepted { matched })
                 if envelope.term == durable_term && *matched > end_of(&facts.durable) =>
             {
                 let end = end_of(&facts.durable);
-                broken(format!("node {node} acknowledges {matched} while {end} is durable"))
+                broken(format!(
+                    "n{node} acknowledges {matched} while {end} is durable",
+                    node = node + 1
+                ))
             }
             _ => Ok(()),
         }
@@ -103,12 +107,16 @@ impl Facts {
         let facts = &self.nodes[node];
         if hard_state.term < term || vote_lost {
             return lost(format!(
-                "node {node} came back with {hard_state:?}; {term} and {vote:?} were durable"
+                "n{node} came back with {hard_state:?}; {term} and {vote:?} were durable",
+                node = node + 1
             ));
         }
         let survives = Survivors { durable: &facts.durable, pending: &facts.pending };
         if let Some(index) = survives.first_missing(&found) {
-            return lost(format!("node {node} came back without entry {index}, which was durable"));
+            return lost(format!(
+                "n{node} came back without entry {index}, which was durable",
+                node = node + 1
+            ));
         }
         if let Some(candidate) = hard_state.vote {
             super::check_vote(self, hard_state.term, self.id(node), candidate)?;
@@ -127,7 +135,7 @@ impl Facts {
         while end_of(&found) < last {
             let first = end_of(&found).next();
             let slices = log.read(first, last, 1 << 20).map_err(|error| {
-                let what = format!("node {node} cannot read {first} back: {error}");
+                let what = format!("n{node} cannot read {first} back: {error}", node = node + 1);
                 Broken::new("no silent loss", what)
             })?;
             for entry in slices.iter().flat_map(|slice| slice.iter()) {
@@ -135,7 +143,11 @@ impl Facts {
                 let hash = chain(before, entry.id.index, entry.id.term, entry.payload);
                 found.push(Link { term: entry.id.term, hash });
                 if self.seen.get(&(entry.id.index.0, entry.id.term.0)) != Some(&hash) {
-                    let what = format!("node {node} came back with {}, never written", entry.id);
+                    let what = format!(
+                        "n{node} came back with {}, never written",
+                        entry.id,
+                        node = node + 1
+                    );
                     return Err(Broken::new("nothing torn is served", what));
                 }
             }
@@ -161,7 +173,10 @@ impl Facts {
         let before = self.matches.insert((leader, node), (term, matched));
         let fell = before.is_some_and(|(then, before)| then == term && matched < before);
         if (fell && matched != Index::ZERO) || status.next <= matched {
-            let what = format!("node {leader} has {status:?} in {term}, {before:?} before");
+            let what = format!(
+                "n{leader} has {status:?} in {term}, {before:?} before",
+                leader = leader + 1
+            );
             return Err(Broken::new("progress is true", what));
         }
         if self.nodes[node].marks.term() > term {
@@ -172,7 +187,11 @@ impl Facts {
         if matched == Index::ZERO || there.is_some() && there == here {
             return Ok(());
         }
-        let what = format!("node {leader} counts {matched} on node {node}, which does not hold it");
+        let what = format!(
+            "n{leader} counts {matched} on n{node}, which does not hold it",
+            leader = leader + 1,
+            node = node + 1
+        );
         Err(Broken::new("progress is true", what))
     }
 }

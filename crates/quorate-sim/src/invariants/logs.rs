@@ -35,12 +35,12 @@ impl Facts {
 
     fn truncated(&mut self, node: usize, leads: bool, from: Index) -> Result<(), Broken> {
         if leads {
-            let what = format!("node {node} leads and cuts its log from {from} on");
+            let what = format!("n{node} leads and cuts its log from {from} on", node = node + 1);
             return Err(Broken::new("a leader only appends", what));
         }
         let cut = link_at(&self.nodes[node].log, from);
         if cut.is_some() && cut == link_at(&self.committed, from) {
-            let what = format!("node {node} cuts the committed entry {from}");
+            let what = format!("n{node} cuts the committed entry {from}", node = node + 1);
             return Err(Broken::new("committed entries never change", what));
         }
         let keep = usize::try_from(from.0 - 1).expect("logs are short");
@@ -58,7 +58,8 @@ impl Facts {
             let log = &mut self.nodes[node].log;
             let index = entry.id.index;
             if index != end_of(log).next() {
-                let what = format!("node {node} appends {index} behind {}", end_of(log));
+                let what =
+                    format!("n{node} appends {index} behind {}", end_of(log), node = node + 1);
                 return Err(Broken::new("no gap in a log", what));
             }
             let before = log.last().map_or(0, |link| link.hash);
@@ -69,7 +70,11 @@ impl Facts {
             let key = (index.0, entry.id.term.0);
             let first = *self.seen.entry(key).or_insert(hash);
             if first != hash && !mutant!(LogsNotCompared) {
-                let what = format!("{} on node {node} differs from the one elsewhere", entry.id);
+                let what = format!(
+                    "{} on n{node} differs from the one elsewhere",
+                    entry.id,
+                    node = node + 1
+                );
                 return Err(Broken::new("log matching", what));
             }
         }

@@ -32,18 +32,21 @@ impl Facts {
             && status.applying <= status.persisted
             && status.commit <= status.last.index;
         if !ordered {
-            let what = format!("node {node} stands at {status:?}");
+            let what = format!("n{node} stands at {status:?}", node = node + 1);
             return Err(Broken::new("marks stand in order", what));
         }
         let facts = &mut self.nodes[node];
         let before = facts.marks;
         let same_boot = facts.boot == boot;
         if (same_boot && term < before.term) || boot < facts.boot {
-            let what = format!("node {node} went back from {} to {term}", before.term);
+            let what = format!("n{node} went back from {} to {term}", before.term, node = node + 1);
             return Err(Broken::new("a term never falls", what));
         }
         if same_boot && (commit < before.commit || applied < before.applied) {
-            let what = format!("node {node} went back from {before:?} to {commit} and {applied}");
+            let what = format!(
+                "n{node} went back from {before:?} to {commit} and {applied}",
+                node = node + 1
+            );
             return Err(Broken::new("commit and applied index never fall", what));
         }
         facts.marks = Watermarks { term, commit, applied };

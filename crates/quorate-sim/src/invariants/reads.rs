@@ -22,7 +22,10 @@ impl Facts {
         if index >= known {
             return Ok(());
         }
-        let what = format!("node {node} reads at {index}; {known} was committed when it was asked");
+        let what = format!(
+            "n{node} reads at {index}; {known} was committed when it was asked",
+            node = node + 1
+        );
         Err(Broken::new("read index", what))
     }
 }

@@ -94,7 +94,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 Ok(())
             }
             Err(error) => {
-                let what = format!("node {node} cannot open its directory: {error}");
+                let what = format!("n{node} cannot open its directory: {error}", node = node + 1);
                 Err(Broken::new("recovery succeeds without damage", what))
             }
         }
@@ -108,7 +108,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.facts.recovered(node, recovered.hard_state, &mut recovered.log)?;
         let record = recovered.identity.founding.as_deref().map(FoundingRecord::decode);
         let Some(Ok(record)) = record else {
-            let what = format!("node {node} forgot that it was founded");
+            let what = format!("n{node} forgot that it was founded", node = node + 1);
             return Err(Broken::new("no silent loss", what));
         };
         self.nodes[node].clock.begin(self.now);
@@ -130,7 +130,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             commit: recovered.commit,
         });
         let replica = replica.map_err(|error| {
-            Broken::new("recovery succeeds without damage", format!("node {node}: {error}"))
+            Broken::new(
+                "recovery succeeds without damage",
+                format!("n{node}: {error}", node = node + 1),
+            )
         })?;
         self.nodes[node].state = State::Up(Box::new(Live {
             boot,

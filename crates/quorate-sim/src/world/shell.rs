@@ -173,7 +173,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.crash(node);
             }
             ReplicaEffect::Halt(reason) => {
-                let what = format!("node {node} halts: {reason:?}");
+                let what = format!("n{node} halts: {reason:?}", node = node + 1);
                 return Err(Broken::new("no evidence of lost durability or two leaders", what));
             }
         }
@@ -245,7 +245,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let is_reply = traffic::is_reply(&frame);
         let words = self.trace.is_wanted().then(|| words(&frame));
         let Ok(packed) = encode(frame, FrameLimits::for_entries(ENTRY_BYTES)) else {
-            let what = format!("node {from} makes a frame that is too large to send");
+            let what = format!("n{from} makes a frame that is too large to send", from = from + 1);
             return Err(Broken::new("frames fit", what));
         };
         let bytes = packed.encoded.to_vec();
@@ -412,7 +412,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         match applied {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                return Err(Broken::new("commands decode", format!("node {node}: {error}")));
+                return Err(Broken::new(
+                    "commands decode",
+                    format!("n{node}: {error}", node = node + 1),
+                ));
             }
             // The state is never used again.
             Err(payload) if payload.is::<OnPurpose>() => {
@@ -474,8 +477,9 @@ fn panicked(node: usize, index: Index, payload: &(dyn Any + Send)) -> Broken {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
     let what = format!(
-        "node {node} panics at entry {index}: {text}. Every node will, and none goes on: refuse \
-         what the state machine cannot do with a reply"
+        "n{node} panics at entry {index}: {text}. Every node will, and none goes on: refuse \
+         what the state machine cannot do with a reply",
+        node = node + 1
     );
     Broken::new("the state machine does not panic", what)
 }
