@@ -49,6 +49,8 @@ const SOAKS: &[Soak] = &[
         cargo: &[
             "run",
             "-q",
+            "--profile",
+            "soak",
             "-p",
             "quorate-cli",
             "--",
@@ -67,6 +69,8 @@ const SOAKS: &[Soak] = &[
         cargo: &[
             "run",
             "-q",
+            "--profile",
+            "soak",
             "-p",
             "quorate-cli",
             "--",
