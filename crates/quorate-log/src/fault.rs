@@ -172,6 +172,11 @@ impl FaultFs {
         self.disk().faults.insert(number, fault);
     }
 
+    /// Takes back everything that was to go wrong.
+    pub fn clear_faults(&self) {
+        self.disk().faults.clear();
+    }
+
     /// Bounds the bytes of all files together.
     pub fn limit_room(&self, bytes: Option<u64>) {
         self.disk().room = bytes;

@@ -2,7 +2,8 @@
 //!
 //! A change writes one copy, syncs it, writes the other, syncs it, and only then counts. So at most
 //! one copy is ever under way: one bad copy is always safe to ignore, and the higher sequence wins.
-//! Opening writes both again before anything rests on them, first the copy that was *not* chosen.
+//! Opening writes both again before anything rests on them: the chosen one as it is, because it may
+//! be in the cache alone, then the other, then the chosen one with the next boot.
 //! The copies also hold the boot counter, and what was durable in the log when they were made: a
 //! log that ends before that has lost something.
 

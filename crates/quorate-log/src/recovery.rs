@@ -148,6 +148,7 @@ enum FinishStep {
     SyncBatch,
     SyncNames,
     CreateHardState(Copy),
+    KeepHardState(Copy),
     WriteHardState(Copy),
     SyncHardState(Copy),
     RemoveTemporary,
@@ -178,6 +179,8 @@ pub struct Opening<F: Fs> {
     /// What each copy of the hard state holds, or why it cannot be believed.
     records: [Option<Result<HardStateRecord, HeaderError>>; 2],
     chosen: Option<(Copy, HardStateRecord)>,
+    /// The chosen copy as it was read.
+    kept: Option<HardStateRecord>,
     headed: VecDeque<Headed<F::File>>,
     headers_left: VecDeque<u64>,
     /// Segments that the base covers.
@@ -213,6 +216,7 @@ impl<F: Fs> Opening<F> {
             copies: [None, None],
             records: [None, None],
             chosen: None,
+            kept: None,
             headed: VecDeque::new(),
             headers_left: VecDeque::new(),
             unneeded: VecDeque::new(),

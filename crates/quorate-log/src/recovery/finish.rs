@@ -2,8 +2,10 @@
 //!
 //! The order matters. First the last batch again: pages that only the cache holds become dirty and
 //! reach the device. Then the names, then the hard state, which names the last segment and batch
-//! and must not do so before both are durable. Of its two copies the one that was chosen is written
-//! last: until the other is durable, it is the only one. What is not needed goes at the end.
+//! and must not do so before both are durable. Of its two copies the one that was chosen is the only
+//! good one, perhaps, and perhaps only in the cache of the system, where a killed process left it: it
+//! is written as it is and synced before the other is touched, and written anew after the other. What
+//! is not needed goes at the end.
 
 use quorate_core::ClusterId;
 
@@ -34,8 +36,9 @@ impl<F: Fs> Opening<F> {
         }
         // The hard state will name the last segment and batch: both are durable before it.
         self.finish.push_back(FinishStep::SyncNames);
-        // The copy that holds what was chosen is written last: until the other one is durable, it
-        // is the only one.
+        // Nothing else is touched while the chosen copy may be in the cache alone.
+        self.finish.extend([FinishStep::KeepHardState(copy), FinishStep::SyncHardState(copy)]);
+        // Until the other copy is durable, the chosen one is the only one.
         for copy in [copy.other(), copy] {
             if self.copies[copy.slot()].is_none() {
                 let create = [FinishStep::CreateHardState(copy), FinishStep::SyncNames];
@@ -57,6 +60,7 @@ impl<F: Fs> Opening<F> {
             ..record
         };
         self.chosen = Some((copy, next));
+        self.kept = Some(record);
         self.stage = Stage::Finish;
         Ok(())
     }
@@ -87,6 +91,10 @@ impl<F: Fs> Opening<F> {
                 };
                 self.copies[copy.slot()] = Some(file);
                 Ok(())
+            }
+            FinishStep::KeepHardState(copy) => {
+                let kept = self.kept.expect("planned with the record");
+                self.hard_state_file(copy).write(&kept.encode(), 0)
             }
             FinishStep::WriteHardState(copy) => {
                 self.hard_state_file(copy).write(&record.encode(), 0)

@@ -108,6 +108,43 @@ fn a_vote_that_only_the_cache_holds_is_written_again_at_the_next_start() {
     assert_eq!(open(fs.reboot()).unwrap().hard_state, state(9, 0xB1));
 }
 
+/// The process dies while it opens its directory, at any operation, and leaves what it wrote to the
+/// cache alone; the power fails while the next one opens it, at any operation. One good copy of term
+/// and vote survives: the next process makes the one that it chose durable before it touches the
+/// other. Found by a simulated world.
+#[test]
+fn a_power_failure_after_a_killed_opening_leaves_term_and_vote() {
+    let before = FaultFs::new();
+    let mut log = founded(before.another()).log;
+    log.enqueue(Write { hard_state: Some(state(9, 0xB1)), ..append(3, entries(1, 3, 9, 100)) });
+    settle(&mut log).unwrap();
+    drop(log);
+    before.crash(&Loss::Nothing);
+    let operations = {
+        let fs = before.duplicate();
+        open(fs.reboot()).unwrap();
+        fs.operations()
+    };
+    for killed in 1..=operations {
+        let first = before.duplicate();
+        first.fail_at(killed, Fault::CrashAfter);
+        assert!(open(first.reboot()).is_err(), "it dies at operation {killed}");
+        first.kill();
+        for failed in 1..=operations {
+            for loss in (0..40).map(Loss::Seeded).chain([Loss::Everything]) {
+                let second = first.duplicate();
+                second.fail_at(failed, Fault::CrashAfter);
+                drop(open(second.reboot()));
+                second.crash(&loss);
+                let third = open(second.reboot());
+                let third = third.unwrap_or_else(|e| panic!("{killed}, {failed}, {loss:?}: {e}"));
+                assert_eq!(third.hard_state, state(9, 0xB1));
+                assert_eq!(third.log.last(), id(3, 9));
+            }
+        }
+    }
+}
+
 /// A repaired tail is never appended to, and a second recovery ends where the first did.
 #[test]
 fn a_second_recovery_after_a_torn_tail_loses_nothing() {
