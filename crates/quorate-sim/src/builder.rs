@@ -141,7 +141,7 @@ impl<M: StateMachine + Default> Sim<M> {
     }
 
     /// World time in which anything may go wrong; a minute unless said. Then everything is mended,
-    /// and the cluster has 40 seconds to serve and to converge.
+    /// and the cluster has 28 seconds to serve and to converge.
     pub const fn duration(mut self, duration: Duration) -> Self {
         self.options.duration = duration;
         self

@@ -197,7 +197,7 @@ impl Totals {
         let simulated = self.simulated.as_secs_f64().max(0.001);
         let per_second = |what| self.count(what) as f64 / simulated;
         format!(
-            "{:.0} simulated seconds in {:.1} s: {:.0} per second; {} nodes, election timeout 1 s; \
+            "{:.0} simulated seconds in {:.1} s: {:.0} per second; {} nodes, election timeouts of 1 to 2 s; \
              per simulated second {:.1} requests, {:.1} acknowledged, {:.0} events",
             simulated,
             took.as_secs_f64(),

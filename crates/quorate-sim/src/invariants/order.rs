@@ -1,8 +1,8 @@
 //! What only grows on a node, and in which order its marks stand.
 
-use quorate_core::{Index, Status, Term};
+use quorate_core::{Index, RoleName, Status, Term};
 
-use super::{Broken, Facts};
+use super::{Broken, Facts, link_at};
 
 /// Where a node stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +48,17 @@ impl Facts {
                 node = node + 1
             );
             return Err(Broken::new("commit and applied index never fall", what));
+        }
+        // Raft §5.4.2: only what a leader appended itself is committed by counting.
+        if same_boot && status.role == RoleName::Leader && commit > before.commit {
+            let own = link_at(&facts.log, commit).map(|link| link.term);
+            if own.is_some_and(|own| own != term) {
+                let what = format!(
+                    "n{node} leads {term} and commits {commit} of {own:?}",
+                    node = node + 1
+                );
+                return Err(Broken::new("a leader commits entries of its own term", what));
+            }
         }
         facts.marks = Watermarks { term, commit, applied };
         facts.boot = boot;

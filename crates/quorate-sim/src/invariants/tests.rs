@@ -232,6 +232,16 @@ fn marks_stand_in_order_and_never_fall() {
 }
 
 #[test]
+fn a_leader_commits_what_it_appended_itself() {
+    let leads = |commit| Status { role: RoleName::Leader, ..status(2, commit, 0) };
+    let mut facts = two_committed();
+    holds(&mut facts, 0, 3, 2, &["c"]);
+    facts.stands(0, 1, &leads(0)).unwrap();
+    broken(facts.stands(0, 1, &leads(2)), "a leader commits entries of its own term");
+    facts.stands(0, 1, &leads(3)).unwrap();
+}
+
+#[test]
 fn a_leader_believes_of_its_peers_what_is_so() {
     let peer = |matched, next| PeerStatus {
         id: id(2),

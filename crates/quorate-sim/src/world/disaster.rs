@@ -54,9 +54,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     pub(super) fn plan_disasters(&mut self, seed: u64) {
         for fault in STRIKING {
             if self.plan.has(fault) {
-                let span =
-                    Rng::stream(seed, fault.name(), 2).span(Duration::ZERO, self.every(fault));
+                let mut rng = Rng::stream(seed, fault.name(), 2);
+                let span = rng.span(Duration::ZERO, self.every(fault));
                 self.after(span, Event::Disaster(fault));
+                self.strikes.insert(fault, rng);
             }
         }
         for fault in [Fault::Drift, Fault::Sizes] {
@@ -84,18 +85,17 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 
     pub(super) fn strike(&mut self, fault: Fault) {
-        if self.calm {
-            return;
-        }
+        // Taken out and put back: each kind draws from a stream of its own.
+        let Some(mut rng) = self.strikes.remove(&fault).filter(|_| !self.calm) else { return };
         let every = self.every(fault);
-        let next = self.schedule.span(every / 2, every * 3 / 2);
+        let next = rng.span(every / 2, every * 3 / 2);
         self.after(next, Event::Disaster(fault));
         self.count(fault.name());
         self.trace.step(self.now, [7, fault as u64, 0]);
-        let node = self.schedule.index(self.nodes.len());
-        let apart = 1 + self.schedule.index(self.nodes.len().max(2) - 1);
+        let node = rng.index(self.nodes.len());
+        let apart = 1 + rng.index(self.nodes.len().max(2) - 1);
         let other = (node + apart) % self.nodes.len();
-        let span = self.schedule.span(Duration::from_millis(100), Duration::from_secs(5));
+        let span = rng.span(Duration::from_millis(100), Duration::from_secs(5));
         let until = self.now + super::nanos(span);
         self.note_disaster(fault, node, until);
         match fault {
@@ -107,7 +107,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.at(until, Event::Mend(Mending::Node(node)));
             }
             Fault::ClockJump => {
-                let jump = self.schedule.heavy_tailed(Duration::from_secs(4));
+                let jump = rng.heavy_tailed(Duration::from_secs(4));
                 self.set_clock_ahead(node, jump);
             }
             Fault::ApplyPanic => self.plant_panic(node),
@@ -121,11 +121,18 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.fill_up(node);
                 self.at(until, Event::Mend(Mending::Disk(node)));
             }
-            _ => self.strike_network(fault, (node, other), until),
+            _ => self.strike_network(fault, (node, other), until, &mut rng),
         }
+        self.strikes.insert(fault, rng);
     }
 
-    fn strike_network(&mut self, fault: Fault, (node, other): (usize, usize), until: u64) {
+    fn strike_network(
+        &mut self,
+        fault: Fault,
+        (node, other): (usize, usize),
+        until: u64,
+        rng: &mut Rng,
+    ) {
         let mending = match fault {
             Fault::SlowLink => {
                 self.network.slow(node, other, 50);
@@ -143,14 +150,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 return;
             }
             Fault::Flap => {
-                let cut = self.schedule.coin();
+                let cut = rng.coin();
                 self.network.cut(node, other, cut);
                 let state = if cut { LinkState::Cut } else { LinkState::Stands };
                 self.note_link(node, other, state, None);
                 Mending::Link(node, other)
             }
             _ => {
-                let shape = self.draw_shape(fault);
+                let shape = self.draw_shape(fault, rng);
                 self.reshape(&shape);
                 self.shapes += 1;
                 Mending::Shape(self.shapes)
@@ -182,11 +189,6 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     pub fn reshape(&mut self, shape: &Shape) {
         self.network.take_shape(shape);
         self.note_network(shape);
-    }
-
-    /// Kills a node; it starts again by itself.
-    pub fn kill(&mut self, node: usize) {
-        self.crash(node);
     }
 
     /// The clock of a node shows a later time at once; what it waits for may be due.
@@ -221,15 +223,15 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         (next..next + operations).for_each(|number| disk.fail_at(number, fault));
     }
 
-    fn draw_shape(&mut self, fault: Fault) -> Shape {
+    fn draw_shape(&self, fault: Fault, rng: &mut Rng) -> Shape {
         let mut order: Vec<usize> = (0..self.nodes.len()).collect();
         for at in (1..order.len()).rev() {
-            let other = self.schedule.index(at + 1);
+            let other = rng.index(at + 1);
             order.swap(at, other);
         }
-        let cut = self.schedule.index(order.len().max(2) - 1) + 1;
+        let cut = rng.index(order.len().max(2) - 1) + 1;
         match fault {
-            Fault::OneWay if self.schedule.coin() => Shape::Mute(order[0]),
+            Fault::OneWay if rng.coin() => Shape::Mute(order[0]),
             Fault::OneWay => Shape::Deaf(order[0]),
             Fault::Ring => Shape::Row(order, true),
             Fault::Chain => Shape::Row(order, false),

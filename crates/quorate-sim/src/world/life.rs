@@ -27,21 +27,26 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if matches!(self.nodes[node].state, State::Down) {
             return;
         }
-        self.count("crash");
+        self.count("death");
         self.trace.step(self.now, [6, node as u64, 0]);
         let power = !self.calm && self.plan.has(Fault::Unsynced);
-        let down = self.schedule.heavy_tailed(Duration::from_millis(400));
         let victim = &mut self.nodes[node];
+        let down = victim.rng.heavy_tailed(Duration::from_millis(400));
         victim.life += 1;
         victim.state = State::Down;
         let loss = match self.script.take_loss(node) {
-            Some(loss) => loss,
-            None if power && victim.rng.coin() => Loss::Seeded(victim.rng.next_u64()),
-            None => Loss::Nothing,
+            Some(loss) => Some(loss),
+            None if power && victim.rng.coin() => Some(Loss::Seeded(victim.rng.next_u64())),
+            None => None,
         };
-        victim.disk.crash(&loss);
+        // Where the power stays, the system keeps what was written, as unsynced as it was: it may
+        // yet be lost when the power fails in a later life.
+        match &loss {
+            Some(Loss::Nothing) | None => victim.disk.kill(),
+            Some(loss) => victim.disk.crash(loss),
+        }
         let life = victim.life;
-        let unsynced = !matches!(loss, Loss::Nothing);
+        let unsynced = loss.is_some_and(|loss| loss != Loss::Nothing);
         if unsynced {
             self.count("unsynced");
         }

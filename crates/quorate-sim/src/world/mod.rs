@@ -30,8 +30,9 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 
 use quorate::StateMachine;
+use quorate::replica::Ticket;
 use quorate::roster::{FoundingRecord, Member, Roster};
-use quorate_core::{BootCounter, ClusterId, Config, NodeId};
+use quorate_core::{BootCounter, ClusterId, Config, Index, NodeId};
 use quorate_log::fault::FaultFs;
 use quorate_log::{LogConfig, OpenOptions, Progress, open_blocking};
 
@@ -93,6 +94,7 @@ enum Event {
     ApplyStep { node: usize, life: u64 },
     OpenStep { node: usize, life: u64 },
     Fence { node: usize, life: u64 },
+    ReadBack { node: usize, life: u64, wanted: Wanted },
     Start { node: usize, life: u64 },
     Frame { number: u64, from: usize, to: usize, boot: BootCounter, bytes: Rc<Vec<u8>> },
     Connected { node: usize, life: u64, peer: usize, peer_life: u64 },
@@ -102,6 +104,15 @@ enum Event {
     Ask(u32),
     Disaster(Fault),
     Mend(Mending),
+}
+
+/// Entries to be read back from a log.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    ticket: Ticket,
+    first: Index,
+    last: Index,
+    max_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -151,6 +162,11 @@ pub struct World<M: StateMachine + Default, W> {
     schedule: Rng,
     /// Nothing goes wrong any more.
     calm: bool,
+    /// When and where each kind of fault strikes: a stream each.
+    strikes: BTreeMap<Fault, Rng>,
+    /// How frames are damaged, and how late timers fire.
+    damage: Rng,
+    lateness: Rng,
     /// Shapes that the network took.
     shapes: u64,
     /// What a script asked for.
@@ -186,6 +202,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             trace: Trace::new(),
             schedule: Rng::stream(seed, "schedule", 0),
             calm: false,
+            strikes: BTreeMap::new(),
+            damage: Rng::stream(seed, "damage", 0),
+            lateness: Rng::stream(seed, "lateness", 0),
             shapes: 0,
             script: Orders::default(),
         };
@@ -289,20 +308,20 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             (state.paused_until, state.stuck_until) = (0, 0);
             (state.slower, state.disk_slower) = (1, 1);
             state.disk.limit_room(None);
+            state.disk.clear_faults();
+            if let Some(live) = state.as_live() {
+                live.applier.machine().calm_down();
+            }
+            // What a paused node or a stuck disk has put off comes when it was put off to.
             if matches!(state.state, State::Down) {
                 let life = state.life;
                 self.after(Duration::ZERO, Event::Start { node, life });
-            } else {
-                let life = state.life;
-                self.after(Duration::ZERO, Event::Wake { node, life });
-                self.after(Duration::ZERO, Event::LogStep { node, life });
-                self.after(Duration::ZERO, Event::ApplyStep { node, life });
             }
         }
         self.trace.note(self.now, || TraceEvent::Mended);
     }
 
-    /// Whether one leader leads, and every node has executed everything that is committed.
+    /// Whether every node has executed everything that is committed.
     #[must_use]
     pub fn has_converged(&self) -> bool {
         let commit = self.facts.commit();
@@ -322,6 +341,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Event::ApplyStep { node, life } => self.if_alive(node, life, Self::step_apply),
             Event::OpenStep { node, life } => self.if_alive(node, life, Self::step_opening),
             Event::Fence { node, life } => self.if_alive(node, life, Self::fence_log),
+            Event::ReadBack { node, life, wanted } => {
+                self.if_alive(node, life, |world, node| world.read_back(node, wanted))
+            }
             Event::Start { node, life } => self.if_alive(node, life, Self::start),
             Event::Frame { number, from, to, boot, bytes } => {
                 self.receive(number, (from, to), boot, &bytes);

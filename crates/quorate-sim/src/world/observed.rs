@@ -53,6 +53,11 @@ impl<M> Observed<M> {
         &self.inner
     }
 
+    /// Takes back that the next command panics.
+    pub(crate) fn calm_down(&self) {
+        self.panics.set(false);
+    }
+
     /// Lets the next command panic.
     pub(crate) fn panic_next(&self) {
         self.panics.set(true);

@@ -13,7 +13,7 @@ use quorate::replica::{
 use quorate::transport::codec::{Ends, FrameLimits, decode, encode};
 use quorate::transport::frame::{Parsed, parse};
 use quorate_core::{BootCounter, Index, NodeId, RoleName, mutant};
-use quorate_log::Progress;
+use quorate_log::{Progress, ReadError};
 
 use super::damage::damage;
 use super::life::replica_config;
@@ -24,12 +24,14 @@ use super::script::traffic;
 use super::trace::{Arrival, TraceEvent, name};
 use super::words::words;
 use super::workload::Workload;
-use super::{Event, World};
+use super::{Event, Wanted, World};
 use crate::invariants::bounds::check_held;
 use crate::invariants::{Broken, check_leader};
 
 /// Bytes of the largest entry in a virtual world.
 const ENTRY_BYTES: usize = 1 << 20;
+/// Bytes at the beginning of a frame that tell it from others: its checksum is among them.
+const FRAME_HEAD: usize = 32;
 /// Time without a write after which a log is fenced.
 const IDLE: Duration = Duration::from_millis(20);
 
@@ -134,10 +136,11 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             ReplicaEffect::ReadLog { ticket, first, last, max_bytes } => {
                 self.count("read back");
-                let Some(live) = self.nodes[node].live() else { return Ok(()) };
-                let outcome = live.log.read(first, last, max_bytes);
-                let outcome = outcome.map_err(|error| ReadFault::Failed(error.to_string()));
-                self.give(node, ReplicaInput::LogRead { ticket, outcome });
+                let wanted = Wanted { ticket, first, last, max_bytes };
+                let (life, mean) = (self.nodes[node].life, self.plan.disk);
+                let span = self.nodes[node].rng.span(mean / 2, mean * 3 / 2);
+                let at = (self.now + super::nanos(span)).max(self.nodes[node].stuck_until);
+                self.at(at, Event::ReadBack { node, life, wanted });
             }
             ReplicaEffect::CallEnded { call, outcome } => self.end_call(call, outcome)?,
             ReplicaEffect::ReadReady { id, index } => {
@@ -220,9 +223,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     pub(super) fn arm_timer(&mut self, node: usize) {
         let late = !self.calm && self.plan.has(Fault::LateTimer);
-        let late = if late && self.schedule.chance(50_000) {
+        let late = if late && self.lateness.chance(50_000) {
             self.count("late-timer");
-            self.schedule.heavy_tailed(Duration::from_millis(100))
+            self.lateness.heavy_tailed(Duration::from_millis(100))
         } else {
             Duration::ZERO
         };
@@ -284,8 +287,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             self.note_arrival(number, (from, to), Arrival::CutOff, None);
             return;
         }
-        let damaged = (!self.calm && self.schedule.chance(self.plan.corrupt))
-            .then(|| damage(bytes, &mut self.schedule));
+        let damaged = (!self.calm && self.damage.chance(self.plan.corrupt))
+            .then(|| damage(bytes, &mut self.damage));
         let limits = FrameLimits::for_entries(ENTRY_BYTES);
         let ends = Ends { me: self.nodes[to].id, peer: self.nodes[from].id, boot };
         let taken = damaged.as_deref().unwrap_or(bytes);
@@ -293,10 +296,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Ok(Parsed::Frame(raw)) => decode(raw, ends, limits).ok(),
             Ok(Parsed::Partial { .. }) | Err(_) => None,
         };
-        self.trace.step(self.now, [4, (from * 64 + to) as u64, bytes.len() as u64]);
+        // The head of a frame has the checksum of all of it.
+        let head = fingerprint(&taken[..taken.len().min(FRAME_HEAD)]);
+        self.trace.step(self.now, [4, (from * 64 + to) as u64, head]);
         let Some(frame) = frame else {
+            // Nothing that follows on this connection can be believed either.
             self.count("corrupt");
             self.note_arrival(number, (from, to), Arrival::Corrupt, None);
+            self.reset(from, to);
             return;
         };
         let is_up = self.nodes[to].as_live().is_some();
@@ -369,6 +376,21 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             _ => {}
         }
         self.start_log(node);
+        Ok(())
+    }
+
+    /// The reader's thread: what it reads may have been cut or rewritten since it was wanted.
+    pub(super) fn read_back(&mut self, node: usize, wanted: Wanted) -> Result<(), Broken> {
+        if self.postpone(node, |node, life| Event::ReadBack { node, life, wanted }) {
+            return Ok(());
+        }
+        let Some(live) = self.nodes[node].live() else { return Ok(()) };
+        let outcome = live.log.read(wanted.first, wanted.last, wanted.max_bytes);
+        let outcome = outcome.map_err(|error| match error {
+            ReadError::Compacted { .. } | ReadError::Beyond { .. } => ReadFault::Gone,
+            error => ReadFault::Failed(error.to_string()),
+        });
+        self.give(node, ReplicaInput::LogRead { ticket: wanted.ticket, outcome });
         Ok(())
     }
 

@@ -75,7 +75,7 @@ fn the_whole_trace_tells_what_was_counted() {
     assert_eq!(happened(|event| matches!(event, TraceEvent::Sends { .. })), counted("frame"));
     assert_eq!(happened(|event| matches!(event, TraceEvent::Asks { .. })), counted("request"));
     assert_eq!(happened(|event| matches!(event, TraceEvent::Starts { .. })), counted("recovery"));
-    assert_eq!(happened(|event| matches!(event, TraceEvent::Dies { .. })), counted("crash"));
+    assert_eq!(happened(|event| matches!(event, TraceEvent::Dies { .. })), counted("death"));
     assert_eq!(
         happened(|event| matches!(event, TraceEvent::Truncates { .. })),
         counted("truncation")

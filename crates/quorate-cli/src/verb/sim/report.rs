@@ -67,7 +67,7 @@ pub(super) fn clean(outcome: &Outcome, options: &Options) -> String {
         outcome.seed,
         outcome.simulated.as_secs(),
         outcome.count("acknowledged"),
-        outcome.count("crash"),
+        outcome.count("death"),
         outcome.count("leader"),
         outcome.hash,
     )

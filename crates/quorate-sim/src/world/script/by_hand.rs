@@ -121,7 +121,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.plan.replay = rate;
     }
 
-    /// Of this part of all messages a bit flips.
+    /// This part of all messages arrives damaged.
     pub fn damage_messages(&mut self, rate: u32) {
         self.plan.corrupt = rate;
     }
@@ -178,6 +178,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Kills the process of a node; what it wrote stays with the system. It stays down until
     /// [`World::restart`].
     pub fn take_down(&mut self, node: usize) {
+        self.by_hand(Fault::Crash, Some(node), None);
         self.script.losses.insert(node, Loss::Nothing);
         self.stay_down(node);
     }

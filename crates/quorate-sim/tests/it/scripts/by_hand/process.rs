@@ -174,7 +174,7 @@ pub(super) fn a_machine_that_panics_stops_its_node_alone() -> Struck {
     let follower = others(&world, leader)[0];
     world.panic_at_next_command(follower);
     let index = agree(&mut world, "poison", 2, millis(100));
-    world.wait_until("it died", millis(100), |w| w.count_of("crash") > 0);
+    world.wait_until("it died", millis(100), |w| w.count_of("death") > 0);
     world.wait_until("it returns", millis(20_000), |w| w.executed(follower, index).is_some());
     struck(world)
 }
