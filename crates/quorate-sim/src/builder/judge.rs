@@ -6,7 +6,7 @@ use std::rc::Rc;
 use quorate::StateMachine;
 
 use crate::history::{ClientId, History, OperationId};
-use crate::linearizable::{Checker, STATES_OF_A_RUN, Verdict};
+use crate::linearizable::judge_run;
 use crate::model::Model;
 use crate::world::workload::Request;
 
@@ -76,9 +76,6 @@ where
     }
 
     fn verdict(&self) -> Result<(), String> {
-        match Checker::new(&self.model).max_states(STATES_OF_A_RUN).check(&self.history) {
-            Verdict::Broken(violation) => Err(violation.to_string()),
-            Verdict::Linearizable(_) | Verdict::Undecided(_) => Ok(()),
-        }
+        judge_run(&self.model, &self.history)
     }
 }

@@ -55,7 +55,7 @@ impl Terms {
 /// # Errors
 ///
 /// When it is more than its settings allow.
-pub(crate) fn check_held(
+pub(crate) fn check_bounds(
     node: usize,
     config: &ReplicaConfig,
     status: &ReplicaStatus,

@@ -1,5 +1,9 @@
 //! Each property with a history that keeps it, and with the one step that breaks it.
 
+use std::sync::Arc;
+
+use quorate::replica::{ReplicaConfig, ReplicaStatus};
+use quorate::roster::{Member, Roster};
 use quorate_core::{
     AppendReply, BootCounter, EntryId, EntryKind, Envelope, HardState, Index, Membership, Message,
     NodeId, PeerStatus, PersistToken, ReadId, RequestId, RoleName, Status, Term, VoteReply,
@@ -7,6 +11,7 @@ use quorate_core::{
 use quorate_log::fault::FaultFs;
 use quorate_log::{BlockBuilder, Entries, OpenOptions, Write, open_blocking};
 
+use super::bounds::check_bounds;
 use super::{Broken, Facts, check_leader, check_vote};
 use crate::world::observed::Seen;
 
@@ -267,6 +272,48 @@ fn reads_see_what_was_committed_when_they_came() {
     facts.read_came(0, ReadId(2));
     facts.read_ready(0, ReadId(1), Index(2)).unwrap();
     broken(facts.read_ready(0, ReadId(2), Index(1)), "read index");
+}
+
+#[test]
+fn what_a_replica_holds_is_bounded_in_every_respect() {
+    let config = ReplicaConfig::default();
+    let member = Member {
+        id: id(1),
+        name: "n1".to_owned(),
+        peer_address: "n1:1".to_owned(),
+        client_urls: Vec::new(),
+    };
+    let within = ReplicaStatus {
+        raft: status(1, 0, 0),
+        roster: Arc::new(Roster::of_voters([member]).unwrap()),
+        proposals: 0,
+        waiting: 0,
+        forwarded: 0,
+        tail_bytes: 0,
+        apply_bytes: 0,
+        held_messages: 0,
+        held_dropped: 0,
+    };
+    check_bounds(0, &config, &within).unwrap();
+    let beyond: [fn(&mut ReplicaStatus); 7] = [
+        |status| status.tail_bytes = usize::MAX,
+        |status| status.apply_bytes = usize::MAX,
+        |status| status.proposals = usize::MAX,
+        |status| status.waiting = usize::MAX,
+        |status| status.forwarded = usize::MAX,
+        |status| status.held_messages = usize::MAX,
+        |status| {
+            let inflight = usize::MAX;
+            let (matched, next) = (Index(1), Index(2));
+            let peer = PeerStatus { id: id(2), matched, next, replicating: true, inflight };
+            status.raft.peers.push(peer);
+        },
+    ];
+    for exceed in beyond {
+        let mut status = within.clone();
+        exceed(&mut status);
+        broken(check_bounds(0, &config, &status), "everything is bounded");
+    }
 }
 
 #[test]

@@ -32,9 +32,27 @@ use search::{Budget, Search, find_order};
 /// Configurations that a search remembers before it gives up, unless told otherwise.
 const MAX_STATES: u64 = 4_000_000;
 
-/// The same for the history of one simulated run: its replies were already compared with the order
-/// of the log, so that a search that grows beyond all bounds is not worth its time.
-pub const STATES_OF_A_RUN: u64 = 100_000;
+/// The same for the history of one simulated run.
+const STATES_OF_A_RUN: u64 = 100_000;
+
+/// Judges what the clients of one simulated run saw.
+///
+/// A history that takes too long to decide passes: it proves nothing either way, and its replies are
+/// compared with the order of the log as well, so that a search that grows beyond all bounds is not
+/// worth its time.
+///
+/// # Errors
+///
+/// The report of what contradicts itself.
+pub fn judge_run<M: Model>(
+    model: M,
+    history: &History<M::Operation, M::Output>,
+) -> Result<(), String> {
+    match Checker::new(model).max_states(STATES_OF_A_RUN).check(history) {
+        Verdict::Broken(violation) => Err(violation.to_string()),
+        Verdict::Linearizable(_) | Verdict::Undecided(_) => Ok(()),
+    }
+}
 
 /// Decides whether histories are linearizable with respect to a model.
 #[derive(Clone, Debug)]

@@ -1,4 +1,5 @@
-//! Faults that strike at a time of their own, and the same by hand for scripted tests.
+//! Faults that strike again and again, each kind at times and places of its own, and their end.
+//! Scripts inflict the same by hand: see `script/by_hand.rs`.
 
 use core::time::Duration;
 

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use quorate::StateMachine;
 use quorate::applier::Applier;
-use quorate::replica::{Replica, ReplicaConfig, ReplicaInput, ReplicaStart};
+use quorate::replica::{Replica, ReplicaInput, ReplicaStart};
 use quorate::roster::FoundingRecord;
-use quorate_core::Config;
 use quorate_log::fault::{FaultFs, Loss};
 use quorate_log::{OpenOptions, OpenProgress, Opening, Recovered};
 
@@ -18,7 +17,7 @@ use super::plan::Fault;
 use super::shell::is_injected;
 use super::trace::{TraceEvent, name};
 use super::workload::Workload;
-use super::{COMMAND_BYTES, Event, World, log_config};
+use super::{Event, World, log_config};
 use crate::invariants::Broken;
 
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
@@ -123,7 +122,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let replica = Replica::new(ReplicaStart {
             id: self.nodes[node].id,
             boot,
-            config: replica_config(&self.raft),
+            config: self.config.clone(),
             seed,
             now: self.nodes[node].clock.local(self.now),
             hard_state: recovered.hard_state,
@@ -158,15 +157,6 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.arm_timer(node);
         self.give(node, ReplicaInput::Timer);
         Ok(())
-    }
-}
-
-pub(super) fn replica_config(raft: &Config) -> ReplicaConfig {
-    ReplicaConfig {
-        raft: raft.clone(),
-        tail_bytes: 64 << 10,
-        max_command_bytes: COMMAND_BYTES,
-        ..ReplicaConfig::default()
     }
 }
 

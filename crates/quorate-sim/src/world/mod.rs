@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 
 use quorate::StateMachine;
-use quorate::replica::Ticket;
+use quorate::replica::{ReplicaConfig, Ticket};
 use quorate::roster::{FoundingRecord, Member, Roster};
 use quorate_core::{BootCounter, ClusterId, Config, Index, NodeId};
 use quorate_log::fault::FaultFs;
@@ -146,7 +146,8 @@ impl Ord for Scheduled {
 #[derive(Debug)]
 pub struct World<M: StateMachine + Default, W> {
     plan: Plan,
-    raft: Config,
+    /// Settings of every replica.
+    config: ReplicaConfig,
     now: u64,
     number: u64,
     queue: BinaryHeap<Reverse<Scheduled>>,
@@ -188,7 +189,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let nodes = ids.iter().enumerate().map(node).collect();
         let mut world = Self {
             plan: setup.plan.clone(),
-            raft: setup.raft.clone(),
+            config: replica_config(setup.raft.clone()),
             now: 0,
             number: 0,
             queue: BinaryHeap::new(),
@@ -445,6 +446,15 @@ fn new_node<M: StateMachine>(
         slower: 1,
         disk_slower: 1,
         rng: Rng::stream(seed, "disk", at as u64),
+    }
+}
+
+fn replica_config(raft: Config) -> ReplicaConfig {
+    ReplicaConfig {
+        raft,
+        tail_bytes: 64 << 10,
+        max_command_bytes: COMMAND_BYTES,
+        ..ReplicaConfig::default()
     }
 }
 

@@ -13,10 +13,9 @@ use quorate::replica::{
 use quorate::transport::codec::{Ends, FrameLimits, decode, encode};
 use quorate::transport::frame::{Parsed, parse};
 use quorate_core::{BootCounter, Index, NodeId, RoleName, mutant};
-use quorate_log::{Progress, ReadError};
+use quorate_log::Progress;
 
 use super::damage::damage;
-use super::life::replica_config;
 use super::network::Fate;
 use super::observed::{OnPurpose, fingerprint};
 use super::plan::Fault;
@@ -25,7 +24,7 @@ use super::trace::{Arrival, TraceEvent, name};
 use super::words::words;
 use super::workload::Workload;
 use super::{Event, Wanted, World};
-use crate::invariants::bounds::check_held;
+use crate::invariants::bounds::check_bounds;
 use crate::invariants::{Broken, check_leader};
 
 /// Bytes of the largest entry in a virtual world.
@@ -191,9 +190,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.facts_follow(node, live.replica.commit())?;
         let Some(live) = self.nodes[node].as_live() else { return Ok(()) };
         let (boot, held) = (live.boot, live.replica.status());
-        check_held(node, &replica_config(&self.raft), &held)?;
+        check_bounds(node, &self.config, &held)?;
         let status = held.raft;
-        let shortest = super::nanos(self.raft.election_timeout().0);
+        let shortest = super::nanos(self.config.raft.election_timeout().0);
         self.facts.terms.reached(self.now, status.hard_state.term, shortest)?;
         self.trace.note_commit(self.now, node, status.commit.0);
         self.facts.stands(node, boot.0, &status)?;
@@ -386,10 +385,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         let Some(live) = self.nodes[node].live() else { return Ok(()) };
         let outcome = live.log.read(wanted.first, wanted.last, wanted.max_bytes);
-        let outcome = outcome.map_err(|error| match error {
-            ReadError::Compacted { .. } | ReadError::Beyond { .. } => ReadFault::Gone,
-            error => ReadFault::Failed(error.to_string()),
-        });
+        let outcome = outcome.map_err(ReadFault::from);
         self.give(node, ReplicaInput::LogRead { ticket: wanted.ticket, outcome });
         Ok(())
     }

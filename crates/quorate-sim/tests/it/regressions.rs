@@ -1,4 +1,5 @@
-//! Seeds of the built-in store that once failed, each named after its bug.
+//! Seeds of the built-in store that once failed, each named after its bug; the first shows the form
+//! and never failed.
 //!
 //! A failing seed prints the line to paste here. Those of the store that servers run are in
 //! `quorate-cli`, `src/verb/sim/kv/tests.rs`.

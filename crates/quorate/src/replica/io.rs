@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quorate_core::{
     BootCounter, HaltReason, Index, NodeId, PersistToken, ReadId, RequestId, RoleName, Term,
 };
-use quorate_log::{Entries, Write};
+use quorate_log::{Entries, ReadError, Write};
 
 use super::frame::{ForwardNumber, ForwardOutcome, Frame};
 use crate::roster::Roster;
@@ -102,6 +102,15 @@ pub enum ReadFault {
     Gone,
     /// They are, but cannot be read; the reason in words, with the file.
     Failed(String),
+}
+
+impl From<ReadError> for ReadFault {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Compacted { .. } | ReadError::Beyond { .. } => Self::Gone,
+            error => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 /// One thing to do.

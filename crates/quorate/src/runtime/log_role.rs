@@ -2,7 +2,7 @@
 //!
 //! - Every wake-up takes all that waits, so that one sync serves it (group commit).
 //! - When nothing came for a while after a batch, the idle fence follows, and the next segment is
-//!   made ready.
+//!   made ready; under load the log makes it between the batches. Writes go in between its pieces.
 //! - An error of the log is final: it is reported, and nothing is written any more.
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quorate_core::Index;
-use quorate_log::{Fs, LogReader, ReadError};
+use quorate_log::{Fs, LogReader};
 
 use super::mailbox::Mailbox;
 use super::shared::{Event, Shared};
@@ -30,10 +30,7 @@ pub(crate) fn run<M: StateMachine, F: Fs>(
         jobs.wait(&mut taken, None);
         for job in taken.drain(..) {
             let ReadJob::Read { ticket, first, last, max_bytes } = job else { return };
-            let outcome = reader.read(first, last, max_bytes).map_err(|error| match error {
-                ReadError::Compacted { .. } | ReadError::Beyond { .. } => ReadFault::Gone,
-                error => ReadFault::Failed(error.to_string()),
-            });
+            let outcome = reader.read(first, last, max_bytes).map_err(ReadFault::from);
             if shared.inbox.push(Event::LogRead { ticket, outcome }).is_err() {
                 return;
             }

@@ -90,7 +90,7 @@ impl Window {
 /// Connections to some endpoints, ready for load.
 pub(super) struct Load {
     shape: Shape,
-    lanes: Vec<Rc<Lane>>,
+    lanes: Vec<Lane>,
     value: Vec<u8>,
 }
 
@@ -140,7 +140,7 @@ impl Load {
             let endpoint = endpoints[at % endpoints.len()].clone();
             let lane = Lane { endpoint, connection: RefCell::new(None) };
             lane.ready().await?;
-            lanes.push(Rc::new(lane));
+            lanes.push(lane);
         }
         let value = (b'a'..=b'z').cycle().take(shape.value_bytes).collect();
         Ok(Self { shape, lanes, value })

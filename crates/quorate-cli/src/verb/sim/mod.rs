@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Exit::Broken,
             lacks,
             "a run proves nothing about what did not happen in it",
-            "more seeds, or higher rates in crates/quorate-sim/src/world/plan.rs",
+            "run more seeds: `quorate sim --seeds 0..1000`",
         )
     })
 }
