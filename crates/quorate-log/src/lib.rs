@@ -56,6 +56,7 @@ pub mod fault;
 pub mod fs;
 mod hard_state;
 pub mod log;
+pub mod memory;
 mod reader;
 pub mod record;
 pub mod recovery;
@@ -72,6 +73,7 @@ pub use block::{Block, BlockBuilder, Entries};
 pub use error::{Damage, DamageKind, IoFailure, LogError, OpenError, Operation, ReadError};
 pub use fs::{File, Fs, OsFs};
 pub use log::{AlreadyFounded, Compact, Identity, Log, LogConfig, Maintenance, Progress, Write};
+pub use memory::MemoryFs;
 pub use reader::LogReader;
 pub use record::{EntryRef, Envelope, EnvelopeError, Limits, RECORD_HEADER_BYTES, RecordError};
 pub use recovery::{

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use quorate_core::{Config, ConfigError};
-use quorate_log::{LogConfig, OpenError};
+use quorate_log::{Fs, LogConfig, OpenError};
 
 use crate::founding::{ForeignRecord, Listed, PeerList, PeerListError};
 use crate::machine::StateMachine;
@@ -264,6 +264,18 @@ impl<M: StateMachine> NodeBuilder<M> {
     pub async fn start(self) -> Result<Node<M>, StartError> {
         let (machine, settings, listen) = self.check()?;
         runtime::start(machine, settings, listen).await
+    }
+
+    /// As [`NodeBuilder::start`], with the data directory on another file system: in memory
+    /// ([`quorate_log::MemoryFs`]), for a node that may forget, or on one that fails, for tests.
+    /// The directory set by [`NodeBuilder::data_dir`] is then only its name in messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`NodeBuilder::start`].
+    pub async fn start_on<F: Fs>(self, fs: F) -> Result<Node<M>, StartError> {
+        let (machine, settings, listen) = self.check()?;
+        runtime::start_on(fs, machine, settings, listen).await
     }
 
     pub(crate) fn check(self) -> Result<(M, Settings, Listen), StartError> {

@@ -23,7 +23,7 @@ pub(crate) mod shared;
 mod start;
 mod threads;
 
-pub(crate) use start::start;
+pub(crate) use start::{start, start_on};
 
 #[cfg(test)]
 mod tests;

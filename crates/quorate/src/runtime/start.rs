@@ -70,7 +70,7 @@ pub(crate) async fn start<M: StateMachine>(
 }
 
 /// Starts a node whose data directory is on this file system.
-pub(super) async fn start_on<M: StateMachine, F: Fs>(
+pub(crate) async fn start_on<M: StateMachine, F: Fs>(
     fs: F,
     machine: M,
     settings: Settings,
