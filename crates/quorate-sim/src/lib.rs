@@ -37,6 +37,7 @@ pub mod builder;
 pub mod history;
 pub mod invariants;
 pub mod linearizable;
+mod liveness;
 pub mod model;
 pub mod regression;
 mod report;

@@ -12,7 +12,7 @@ use crate::linearizable::judge_run;
 use crate::model::{KeyValue, KeyValueOp, KeyValueOutput};
 use crate::rng::Rng;
 use crate::world::COMMAND_BYTES;
-use crate::world::workload::{End, Request, Workload};
+use crate::world::workload::{Decision, End, Request, Workload};
 
 /// Bytes that a padding command takes besides its padding: version, kind, and a length of three.
 const PAD_OVERHEAD: usize = 5;
@@ -182,7 +182,7 @@ impl Workload<Store> for StoreWorkload {
         }
     }
 
-    fn verdict(&self) -> Result<(), String> {
+    fn verdict(&self) -> Result<Decision, String> {
         judge_run(KeyValue, &self.history)
     }
 }

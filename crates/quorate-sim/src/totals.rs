@@ -8,7 +8,8 @@ use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use crate::run::{Options, Outcome};
+use crate::liveness::LATE;
+use crate::run::{Options, Outcome, UNDECIDED};
 use crate::world::{Fault, Faults};
 
 /// Seeds from which on a run must have shown everything.
@@ -26,6 +27,9 @@ const STEPS: [(&str, bool); 8] = [
     ("truncation", true),
 ];
 
+/// What may be so in this part in a hundred of the seeds and in no more, by the names of counters.
+const RARE: [(&str, u64); 2] = [(UNDECIDED, 1), (LATE, 1)];
+
 /// What makes a run worth something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -39,6 +43,8 @@ pub struct Bounds {
     pub kinds: Faults,
     /// Counters that must not be at zero after the whole run.
     pub steps: Vec<&'static str>,
+    /// Counters that may not be above zero in more than this part in a hundred of the seeds.
+    pub rare: Vec<(&'static str, u64)>,
 }
 
 impl Bounds {
@@ -51,6 +57,7 @@ impl Bounds {
             faults: 0,
             kinds: Faults::none(),
             steps: Vec::new(),
+            rare: Vec::new(),
         }
     }
 
@@ -66,6 +73,7 @@ impl Bounds {
             // One node, or two, have no network to speak of.
             kinds: if options.nodes > 2 { options.faults.clone() } else { Faults::none() },
             steps: STEPS.iter().filter(|step| is_full || !step.1).map(|step| step.0).collect(),
+            rare: RARE.to_vec(),
         }
     }
 }
@@ -79,6 +87,8 @@ pub struct Totals {
     counts: BTreeMap<&'static str, u64>,
     /// In how many seeds each kind was on.
     drawn: BTreeMap<Fault, u64>,
+    /// In how many seeds something was counted that is to be rare.
+    rare: BTreeMap<&'static str, u64>,
     /// Seeds that do not count, and why.
     short: Vec<(u64, String)>,
     nodes: usize,
@@ -94,6 +104,7 @@ impl Totals {
             simulated: Duration::ZERO,
             counts: BTreeMap::new(),
             drawn: BTreeMap::new(),
+            rare: BTreeMap::new(),
             short: Vec::new(),
             nodes: 0,
         }
@@ -109,6 +120,9 @@ impl Totals {
         }
         for kind in &outcome.plan.on {
             *self.drawn.entry(*kind).or_default() += 1;
+        }
+        for (what, _) in RARE {
+            *self.rare.entry(what).or_default() += u64::from(outcome.count(what) > 0);
         }
         if let Some(why) = self.short_of(outcome) {
             self.short.push((outcome.seed, why));
@@ -162,6 +176,11 @@ impl Totals {
         self.drawn.get(&kind).copied().unwrap_or_default()
     }
 
+    /// What is to be rare, and in how many seeds it was so.
+    pub fn rare(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.rare.iter().map(|(what, seeds)| (*what, *seeds))
+    }
+
     /// What never happened and should have, in a run of this size.
     #[must_use]
     pub fn never(&self) -> Vec<&'static str> {
@@ -171,6 +190,17 @@ impl Totals {
         let kinds = self.bounds.kinds.iter().map(Fault::name);
         let all = self.bounds.steps.iter().copied().chain(kinds);
         all.filter(|what| self.count(what) == 0).collect()
+    }
+
+    /// What was counted in too many seeds, in words. One seed is never too many.
+    fn too_often(&self) -> impl Iterator<Item = String> {
+        self.bounds.rare.iter().filter_map(|(what, most)| {
+            let seeds = self.rare.get(what).copied().unwrap_or_default();
+            let is_too_many = seeds > 1 && seeds * 100 > self.seeds * most;
+            let all = self.seeds;
+            is_too_many
+                .then(|| format!("{what} in {seeds} of {all} seeds, more than {most} in a hundred"))
+        })
     }
 
     /// Whether the run is worth something.
@@ -187,6 +217,7 @@ impl Totals {
         if !never.is_empty() {
             lacks.push(format!("never happened in {} seeds: {}", self.seeds, never.join(", ")));
         }
+        lacks.extend(self.too_often());
         if lacks.is_empty() { Ok(()) } else { Err(lacks.join("\n")) }
     }
 
@@ -224,6 +255,9 @@ impl fmt::Display for Totals {
         }
         let (counted, seeds) = (self.counted(), self.seeds);
         let hours = self.simulated.as_secs_f64() / 3600.0;
+        for (what, seeds) in &self.rare {
+            writeln!(f, "{seeds:>12}  seeds with: {what}")?;
+        }
         write!(f, "{counted} of {seeds} seeds count: {hours:.2} simulated hours")
     }
 }

@@ -11,7 +11,7 @@ use super::Parts;
 use super::judge::{Judge, Told};
 use crate::history::{ClientId, OperationId};
 use crate::rng::Rng;
-use crate::world::workload::{End, Fingerprint, Request, Workload};
+use crate::world::workload::{Decision, End, Fingerprint, Request, Workload};
 
 /// Parts in a million of the requests that read, where there are queries.
 const READS: u32 = 400_000;
@@ -196,8 +196,8 @@ impl<M: StateMachine> Workload<M> for YourClients<M> {
         }
     }
 
-    fn verdict(&self) -> Result<(), String> {
-        self.judge.as_ref().map_or(Ok(()), |judge| judge.verdict())
+    fn verdict(&self) -> Result<Decision, String> {
+        self.judge.as_ref().map_or(Ok(Decision::Explained), |judge| judge.verdict())
     }
 }
 

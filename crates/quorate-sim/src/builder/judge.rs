@@ -8,7 +8,7 @@ use quorate::StateMachine;
 use crate::history::{ClientId, History, OperationId};
 use crate::linearizable::judge_run;
 use crate::model::Model;
-use crate::world::workload::Request;
+use crate::world::workload::{Decision, Request};
 
 /// What a client was told.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) trait Judge<M: StateMachine> {
     /// # Errors
     ///
     /// When no order explains what clients saw.
-    fn verdict(&self) -> Result<(), String>;
+    fn verdict(&self) -> Result<Decision, String>;
 }
 
 /// How requests and what came of them translate.
@@ -75,7 +75,7 @@ where
         self.history.unknown(id, at);
     }
 
-    fn verdict(&self) -> Result<(), String> {
+    fn verdict(&self) -> Result<Decision, String> {
         judge_run(&self.model, &self.history)
     }
 }

@@ -28,12 +28,16 @@ pub(super) struct Clients {
     answered: BTreeMap<u64, u64>,
     /// The last entry that anybody was told of.
     told: u64,
+    /// The latest request that asked for a command, and the latest that was executed.
+    asked_last: u64,
+    executed_last: u64,
 }
 
 impl Facts {
     /// A client asks for a command.
     pub(crate) fn called(&mut self, request: u64, command: u64) {
         let clients = &mut self.clients;
+        clients.asked_last = clients.asked_last.max(request);
         clients.requests.insert(request, (command, clients.told));
         *clients.asked.entry(command).or_default() += 1;
     }
@@ -108,7 +112,14 @@ impl Facts {
             return Err(Broken::new("real time order", what));
         }
         self.clients.told = self.clients.told.max(index);
+        self.clients.executed_last = self.clients.executed_last.max(request);
         Ok(())
+    }
+
+    /// Whether a request behind this one asked for a command, and whether such a client was told
+    /// that it was executed.
+    pub(crate) const fn commands_behind(&self, request: u64) -> (bool, bool) {
+        (self.clients.asked_last > request, self.clients.executed_last > request)
     }
 
     /// A query was answered from the state at `index`.

@@ -26,6 +26,7 @@ use quorate_core::mutant;
 
 use crate::history::{History, OperationId, Outcome};
 use crate::model::Model;
+use crate::world::workload::Decision;
 use diagnosis::Case;
 use search::{Budget, Search, find_order};
 
@@ -37,9 +38,9 @@ const STATES_OF_A_RUN: u64 = 100_000;
 
 /// Judges what the clients of one simulated run saw.
 ///
-/// A history that takes too long to decide passes: it proves nothing either way, and its replies are
-/// compared with the order of the log as well, so that a search that grows beyond all bounds is not
-/// worth its time.
+/// A history that takes too long to decide proves nothing either way. Its replies are compared with
+/// the order of the log as well, so that a search that grows beyond all bounds is not worth its time;
+/// runs of many seeds count such histories and fail where they are many.
 ///
 /// # Errors
 ///
@@ -47,10 +48,11 @@ const STATES_OF_A_RUN: u64 = 100_000;
 pub fn judge_run<M: Model>(
     model: M,
     history: &History<M::Operation, M::Output>,
-) -> Result<(), String> {
+) -> Result<Decision, String> {
     match Checker::new(model).max_states(STATES_OF_A_RUN).check(history) {
         Verdict::Broken(violation) => Err(violation.to_string()),
-        Verdict::Linearizable(_) | Verdict::Undecided(_) => Ok(()),
+        Verdict::Linearizable(_) => Ok(Decision::Explained),
+        Verdict::Undecided(_) => Ok(Decision::GaveUp),
     }
 }
 

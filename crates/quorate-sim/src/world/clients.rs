@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use quorate::StateMachine;
-use quorate::replica::{CallId, CallOutcome, ReplicaInput};
+use quorate::replica::{CallId, CallOutcome, RefusalCode, ReplicaInput};
 use quorate::{Codec, replica::Origin};
 use quorate_core::ReadId;
 
@@ -47,6 +47,10 @@ pub(crate) struct Clients<M: StateMachine> {
     /// Queries whose read index is not known or not reached.
     pub(super) queries: BTreeMap<u64, M::Query>,
     pub(crate) stopped: bool,
+    /// From this request on each is to be answered.
+    expected_from: Option<u64>,
+    /// The first that was not.
+    unanswered: Option<String>,
 }
 
 impl<M: StateMachine> core::fmt::Debug for Clients<M> {
@@ -74,7 +78,16 @@ impl<M: StateMachine> Clients<M> {
             senders: BTreeMap::new(),
             queries: BTreeMap::new(),
             stopped: false,
+            expected_from: None,
+            unanswered: None,
         }
+    }
+}
+
+impl<M: StateMachine> Clients<M> {
+    /// Clients that wait for an answer.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 }
 
@@ -85,7 +98,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let pause = rng.span(self.clients.every / 2, self.clients.every * 3 / 2);
         // Now and then it turns to another node, so that all are asked in calm times, too.
         if rng.chance(ROAMING) {
-            self.clients.homes[client as usize] = rng.index(self.nodes.len());
+            let home = rng.index(self.nodes.len());
+            self.clients.homes[client as usize] = self.well_from(home);
         }
         self.after(pause, Event::Client(client));
         if !self.clients.stopped {
@@ -106,7 +120,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let node = self.clients.homes[at];
         if self.nodes[node].as_live().is_none() {
             // Nobody there: the next one, soon.
-            self.clients.homes[at] = (node + 1) % self.nodes.len();
+            self.clients.homes[at] = self.well_from((node + 1) % self.nodes.len());
             self.after(Duration::from_millis(20), Event::Ask(client));
             return;
         }
@@ -171,7 +185,16 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             if self.plan.has(Fault::ImpatientClients) {
                 self.count(Fault::ImpatientClients.name());
             }
+            self.missed(request, "was not answered in time");
             self.end_request(request, End::Unknown);
+        }
+    }
+
+    /// A request that was to be answered ends without an answer.
+    fn missed(&mut self, request: u64, how: &str) {
+        let expected = self.clients.expected_from.is_some_and(|from| request >= from);
+        if expected && self.clients.unanswered.is_none() {
+            self.clients.unanswered = Some(format!("request {request} {how}"));
         }
     }
 
@@ -185,11 +208,18 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 })?;
                 return self.end_with_reply(call, &reply);
             }
-            CallOutcome::Refused(_) => {
+            CallOutcome::Refused(code) => {
                 self.facts.refused(call.0)?;
+                // That a command is too large is an answer as good as any.
+                if code != RefusalCode::TooLarge {
+                    self.missed(call.0, "was refused");
+                }
                 End::Refused
             }
-            CallOutcome::Unknown(_) => End::Unknown,
+            CallOutcome::Unknown(_) => {
+                self.missed(call.0, "ended in the unknown");
+                End::Unknown
+            }
         };
         self.end_request(call.0, end);
         Ok(())
@@ -220,6 +250,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     /// A read ended without an answer.
     pub(super) fn end_read(&mut self, id: ReadId) {
+        self.missed(id.0, "was refused");
         self.end_request(id.0, End::Refused);
     }
 
@@ -234,12 +265,41 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.end_request(id.0, End::Answered(answer));
     }
 
+    /// Clients go to nodes that are well, and wait for no other.
+    pub(super) fn turn_to_the_well(&mut self) {
+        for client in 0..self.clients.homes.len() {
+            self.clients.homes[client] = self.well_from(self.clients.homes[client]);
+        }
+        for node in 0..self.nodes.len() {
+            if self.well_from(node) != node {
+                self.abandon_clients_of(node);
+            }
+        }
+    }
+
+    /// Requests so far.
+    pub(crate) const fn requests(&self) -> u64 {
+        self.clients.last_request
+    }
+
+    /// From here on every request is to be answered.
+    pub(crate) fn expect_answers(&mut self) {
+        self.clients.expected_from = Some(self.requests() + 1);
+    }
+
+    /// The first request that was to be answered and was not, in words.
+    pub(crate) fn take_unanswered(&mut self) -> Option<String> {
+        self.clients.expected_from = None;
+        self.clients.unanswered.take()
+    }
+
     /// A node died: whoever waits for it learns nothing.
     pub(super) fn abandon_clients_of(&mut self, node: usize) {
         let of_node = |(_, waiting): &(&u32, &Waiting)| waiting.node == node;
         let waiting: Vec<u64> =
             self.clients.waiting.iter().filter(of_node).map(|(_, w)| w.request).collect();
         for request in waiting {
+            self.missed(request, "was lost with its node");
             self.end_request(request, End::Unknown);
         }
         self.script.abandon(node);
@@ -284,8 +344,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let pause = if answered {
             Duration::from_millis(1)
         } else {
-            self.clients.homes[client as usize] = rng.index(self.nodes.len());
-            rng.span(Duration::from_millis(50), Duration::from_millis(200))
+            let home = rng.index(self.nodes.len());
+            let pause = rng.span(Duration::from_millis(50), Duration::from_millis(200));
+            self.clients.homes[client as usize] = self.well_from(home);
+            pause
         };
         self.after(pause, Event::Ask(client));
     }

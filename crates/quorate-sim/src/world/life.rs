@@ -63,7 +63,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 
     pub(super) fn start(&mut self, node: usize) -> Result<(), Broken> {
-        if !matches!(self.nodes[node].state, State::Down) {
+        if !matches!(self.nodes[node].state, State::Down) || self.stays_down(node) {
             return Ok(());
         }
         let seed = self.nodes[node].rng.next_u64();

@@ -4,9 +4,10 @@
 //! when each of them does its next step, what reaches whom, and what goes wrong. Nothing in it
 //! reads a clock or draws from anywhere but the seed: two runs of one seed are the same run.
 //!
-//! A run has two phases. In the first anything in the plan may happen. In the second everything
-//! is mended and left alone, and the cluster must elect, serve and converge.
+//! A run has two phases. In the first anything in the plan may happen. In the second a quorum, or
+//! everything, is mended and left alone (`calm`), and must elect, serve and converge.
 
+mod calm;
 mod clients;
 mod connections;
 mod damage;
@@ -40,6 +41,7 @@ pub use self::network::{Delays, Shape};
 pub use self::plan::{Fault, Faults, Plan};
 pub use self::trace::{Trace, TraceEvent, Traced};
 
+use self::calm::Health;
 use self::clients::Clients;
 use self::disaster::Mending;
 use self::network::Network;
@@ -163,6 +165,10 @@ pub struct World<M: StateMachine + Default, W> {
     schedule: Rng,
     /// Nothing goes wrong any more.
     calm: bool,
+    /// How each node is since then.
+    health: Vec<Health>,
+    /// Who is mended, and who is not.
+    healing: Rng,
     /// When and where each kind of fault strikes: a stream each.
     strikes: BTreeMap<Fault, Rng>,
     /// How frames are damaged, and how late timers fire.
@@ -203,6 +209,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             trace: Trace::new(),
             schedule: Rng::stream(seed, "schedule", 0),
             calm: false,
+            health: vec![Health::Well; setup.nodes],
+            healing: Rng::stream(seed, "healing", 0),
             strikes: BTreeMap::new(),
             damage: Rng::stream(seed, "damage", 0),
             lateness: Rng::stream(seed, "lateness", 0),
@@ -298,40 +306,6 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.count("event");
         self.happen(next.event)?;
         Ok(true)
-    }
-
-    /// Mends everything and lets nothing go wrong any more; nodes that are down start.
-    pub fn heal(&mut self) {
-        self.calm = true;
-        self.network.heal();
-        for node in 0..self.nodes.len() {
-            let state = &mut self.nodes[node];
-            (state.paused_until, state.stuck_until) = (0, 0);
-            (state.slower, state.disk_slower) = (1, 1);
-            state.disk.limit_room(None);
-            state.disk.clear_faults();
-            if let Some(live) = state.as_live() {
-                live.applier.machine().calm_down();
-            }
-            // What a paused node or a stuck disk has put off comes when it was put off to.
-            if matches!(state.state, State::Down) {
-                let life = state.life;
-                self.after(Duration::ZERO, Event::Start { node, life });
-            }
-        }
-        self.trace.note(self.now, || TraceEvent::Mended);
-    }
-
-    /// Whether every node has executed everything that is committed.
-    #[must_use]
-    pub fn has_converged(&self) -> bool {
-        let commit = self.facts.commit();
-        let alive = |node: &Node<M>| {
-            node.as_live().is_some_and(|live| {
-                live.replica.status().raft.applied >= commit && live.applier.applied() >= commit
-            })
-        };
-        self.nodes.iter().all(alive)
     }
 
     fn happen(&mut self, event: Event) -> Result<(), Broken> {

@@ -7,7 +7,7 @@ use quorate_log::fault::FaultFs;
 use quorate_log::{Recovered, Write};
 
 use super::World;
-use super::network::{Fate, Shape};
+use super::network::Fate;
 use super::plan::Fault;
 use super::trace::{Arrival, FrameWords, LinkState, TraceEvent, name, spans};
 use super::words::words;
@@ -113,7 +113,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.note_strike(fault, node, until);
     }
 
-    pub(super) fn note_network(&mut self, shape: &Shape) {
+    pub(super) fn note_network(&mut self, shape: &impl core::fmt::Display) {
         let (nodes, network) = (self.nodes.len(), &self.network);
         self.trace.note(self.now, || {
             let pairs = (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to)));

@@ -231,7 +231,7 @@ pub enum TraceEvent {
         /// The answer, in the words of the workload.
         what: String,
     },
-    /// Everything is mended, and nothing goes wrong any more.
+    /// Nothing goes wrong any more; what stays cut off or down is told behind it.
     Mended,
     /// Clients ask for nothing more.
     ClientsStop,

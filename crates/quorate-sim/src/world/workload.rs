@@ -30,6 +30,15 @@ pub enum End<M: StateMachine> {
     Unknown,
 }
 
+/// What a look at everything that clients saw came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// There is an order of commands and queries that explains it.
+    Explained,
+    /// The search for one took too long and was given up: nothing is known.
+    GaveUp,
+}
+
 /// Clients of a state machine.
 pub trait Workload<M: StateMachine>: core::fmt::Debug {
     /// What this client asks for next, and under which number its end is to be reported, if the
@@ -77,5 +86,5 @@ pub trait Workload<M: StateMachine>: core::fmt::Debug {
     /// # Errors
     ///
     /// What cannot be.
-    fn verdict(&self) -> Result<(), String>;
+    fn verdict(&self) -> Result<Decision, String>;
 }

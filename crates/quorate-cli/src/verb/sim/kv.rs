@@ -23,7 +23,7 @@ use quorate_kv::{
 use quorate_sim::linearizable::judge_run;
 use quorate_sim::rng::Rng;
 use quorate_sim::run::{Options, Target};
-use quorate_sim::world::workload::{End, Fingerprint, Request, Workload};
+use quorate_sim::world::workload::{Decision, End, Fingerprint, Request, Workload};
 use quorate_sim::world::{COMMAND_BYTES, Fault, Plan};
 use quorate_sim::{
     ClientId, History, KeyValue, KeyValueOp, KeyValueOutput, OperationId, regression,
@@ -385,7 +385,7 @@ impl Workload<KvMachine> for KvClients {
         }
     }
 
-    fn verdict(&self) -> Result<(), String> {
+    fn verdict(&self) -> Result<Decision, String> {
         if let Some(broken) = &self.broken {
             return Err(broken.clone());
         }

@@ -29,7 +29,11 @@ pub(super) fn tables(totals: &Totals) -> String {
         let (seeds, times) = (totals.drawn(kind), totals.count(kind.name()));
         faults.push(vec![kind.to_string(), number(seeds), number(times)]);
     }
-    format!("{happened}\n{faults}")
+    let mut rare = Table::new(["RARE", "SEEDS"]);
+    for (what, seeds) in totals.rare() {
+        rare.push(vec![what.to_owned(), number(seeds)]);
+    }
+    format!("{happened}\n{faults}\n{rare}")
 }
 
 /// How fast worlds passed on one core that does nothing else: by processor time, which other

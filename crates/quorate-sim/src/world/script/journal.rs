@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use quorate::{Applying, StateMachine};
 
-use super::super::workload::{End, Request, Workload};
+use super::super::workload::{Decision, End, Request, Workload};
 use crate::history::{ClientId, OperationId};
 use crate::rng::Rng;
 
@@ -63,7 +63,7 @@ impl Workload<Journal> for Nobody {
 
     fn ended(&mut self, _operation: OperationId, _end: End<Journal>, _at: Duration) {}
 
-    fn verdict(&self) -> Result<(), String> {
-        Ok(())
+    fn verdict(&self) -> Result<Decision, String> {
+        Ok(Decision::Explained)
     }
 }

@@ -4,6 +4,7 @@ use quorate::Applying;
 use quorate_core::{EntryId, Index, Term};
 use quorate_sim::run::{Lines, Run};
 use quorate_sim::totals::{Bounds, Totals};
+use quorate_sim::world::workload::Decision;
 
 use super::*;
 
@@ -53,7 +54,7 @@ impl Fixture {
                 clients.ended(id, end, at);
             }
         }
-        assert_eq!(clients.verdict(), Ok(()));
+        assert_eq!(clients.verdict(), Ok(Decision::Explained));
         Self { clients, store, rng, now, last: None }
     }
 

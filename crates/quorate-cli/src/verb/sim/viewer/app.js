@@ -68,7 +68,7 @@ function draw() {
   element("play").classList.toggle("playing", playing);
   const shape = element("shape");
   const cuts = state.cut.filter(Boolean).length;
-  shape.textContent = cuts ? (state.shape === "whole" ? `${cuts} ways cut` : state.shape) : state.calm ? "everything is mended" : "";
+  shape.textContent = cuts ? (state.shape === "whole" ? `${cuts} ways cut` : state.shape) : state.calm ? "nothing goes wrong any more" : "";
   shape.classList.toggle("cut", cuts > 0);
   const latest = events[state.applied - 1];
   element("now").textContent = latest ? words(latest).split("\n")[0] : "before the beginning";

@@ -120,7 +120,7 @@ const WORDS = {
   link: (e) => `link n${e.from}→n${e.to} ${LINKS[e.state]}`,
   asks: (e) => `c${e.client} asks n${e.node} #${e.request} ${e.what}`,
   ends: (e) => `c${e.client} #${e.request} ${ENDS[e.outcome]}${e.what ? `: ${e.what}` : ""}`,
-  mended: () => "everything is mended",
+  mended: () => "nothing goes wrong any more",
   "clients-stop": () => "clients stop",
   broken: (e) => `BROKEN ${e.invariant}: ${e.what}`,
 };

@@ -25,7 +25,7 @@ let brokenAt = null;
     else if (event.event === "strikes") {
       strikes.push(event);
       if (event.fault === "pause") pauses.push(event);
-    } else if (event.event === "mended") mendedAt = event.at;
+    } else if (event.event === "mended") mendedAt ??= event.at;
     else if (event.event === "broken") brokenAt = event.at;
   }
   open.forEach((last, at) => stretches[at].push({ ...last, to: END }));
