@@ -40,6 +40,7 @@ impl View {
         let mut hash = Xxh3::new();
         hash.update(&self.compacted.get().to_le_bytes());
         for kv in self.visible_versions(through) {
+            let kv = self.whole(kv);
             let size = u64::try_from(kv.size()).unwrap_or(u64::MAX);
             hash.update(&size.to_le_bytes());
             hash.update(kv.encoded());

@@ -7,15 +7,21 @@
 //! Invariants:
 //! - the allocation has exactly the size of its content; it is never a slice of something larger;
 //! - bytes from outside become a [`KeyValue`] only through `from_encoded`, which checks the length;
-//! - what is stored never changes: a version is stamped before it enters the store.
+//! - what is stored never changes: a version is stamped before it enters the store;
+//! - in an archived version, which no other module but the store's own gets to see, the highest bit
+//!   of the key's length is set and the place of the value stands where the value was.
 
 use core::fmt;
 use std::sync::Arc;
 
+use crate::archive::Place;
 use crate::revision::{LeaseId, Revision};
 
 /// Bytes of the key's length.
 const PREFIX: usize = 4;
+
+/// Marks an archived version, in the key's length.
+const ARCHIVED: u32 = 1 << 31;
 
 /// Bytes of the numbers behind the value.
 const NUMBERS: usize = 32;
@@ -51,9 +57,13 @@ impl KeyValue {
     ///
     /// # Panics
     ///
-    /// When the key has 4 GiB or more.
+    /// When the key has 2 GiB or more.
     pub(crate) fn assemble(key: &[u8], value: &[u8], stamp: Stamp) -> Self {
-        let length = u32::try_from(key.len()).expect("a key is shorter than 4 GiB");
+        let length = u32::try_from(key.len()).ok().filter(|length| length & ARCHIVED == 0);
+        Self::with_prefix(length.expect("a key is shorter than 2 GiB"), key, value, stamp)
+    }
+
+    fn with_prefix(length: u32, key: &[u8], value: &[u8], stamp: Stamp) -> Self {
         let size = Self::OVERHEAD + key.len() + value.len();
         let mut bytes: Arc<[u8]> = core::iter::repeat_n(0, size).collect();
         let room = Arc::get_mut(&mut bytes).expect("the allocation was made here");
@@ -71,7 +81,8 @@ impl KeyValue {
         let (prefix, rest) = bytes.split_first_chunk::<PREFIX>()?;
         let key_length = usize::try_from(u32::from_le_bytes(*prefix)).ok()?;
         let content = rest.len().checked_sub(NUMBERS)?;
-        (key_length <= content).then(|| Self(Arc::from(bytes)))
+        let is_whole = bytes[PREFIX - 1] & ARCHIVED.to_le_bytes()[PREFIX - 1] == 0;
+        (is_whole && key_length <= content).then(|| Self(Arc::from(bytes)))
     }
 
     /// The bytes that [`Self::from_encoded`] reads.
@@ -104,23 +115,54 @@ impl KeyValue {
 
     /// A copy of key and numbers, with an empty value.
     pub(crate) fn without_value(&self) -> Self {
-        let stamp = Stamp {
+        Self::assemble(self.key(), &[], self.stamp())
+    }
+
+    /// The version with its value kept elsewhere.
+    pub(crate) fn archived(&self, place: Place) -> Self {
+        let prefix = self.prefix() | ARCHIVED;
+        Self::with_prefix(prefix, self.key(), &place.encoded(), self.stamp())
+    }
+
+    /// Where the value is kept, unless it is here.
+    pub(crate) fn place(&self) -> Option<Place> {
+        (self.prefix() & ARCHIVED != 0).then(|| Place::decoded(self.content()))
+    }
+
+    /// An archived version with its value; `read` fills the room for it.
+    pub(crate) fn restored(&self, place: Place, read: impl FnOnce(&mut [u8])) -> Self {
+        let mut value = vec![0; place.length as usize];
+        read(&mut value);
+        Self::assemble(self.key(), &value, self.stamp())
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp {
             create_revision: self.number(CREATE_REVISION),
             mod_revision: self.number(MOD_REVISION),
             version: self.number(VERSION),
             lease: self.number(LEASE),
-        };
-        Self::assemble(self.key(), &[], stamp)
+        }
     }
 
-    /// Bytes that the version occupies.
+    /// Bytes of the version, wherever its value is kept.
     pub(crate) fn size(&self) -> usize {
-        self.0.len()
+        let here = self.0.len();
+        self.place().map_or(here, |place| here - Place::BYTES + place.length as usize)
+    }
+
+    fn prefix(&self) -> u32 {
+        let [a, b, c, d, ..] = *self.0 else { return 0 };
+        u32::from_le_bytes([a, b, c, d])
     }
 
     fn key_length(&self) -> usize {
-        let [a, b, c, d, ..] = *self.0 else { return 0 };
-        u32::from_le_bytes([a, b, c, d]) as usize
+        (self.prefix() & !ARCHIVED) as usize
+    }
+
+    /// The value, or its place.
+    fn content(&self) -> &[u8] {
+        &self.0[PREFIX + self.key_length()..self.0.len() - NUMBERS]
     }
 
     fn number(&self, from_end: usize) -> i64 {
@@ -137,7 +179,8 @@ impl KeyValue {
     /// The value; empty in a deletion and where only keys were asked for.
     #[must_use]
     pub fn value(&self) -> &[u8] {
-        &self.0[PREFIX + self.key_length()..self.0.len() - NUMBERS]
+        debug_assert!(self.place().is_none(), "the value of {:?} is kept elsewhere", self.key());
+        self.content()
     }
 
     /// Revision of the first put since the key was absent; zero in a deletion.
@@ -167,11 +210,14 @@ impl KeyValue {
 
 impl fmt::Debug for KeyValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=", self.key().escape_ascii())?;
+        match self.place() {
+            Some(place) => write!(f, "{place:?}")?,
+            None => write!(f, "{}", self.value().escape_ascii())?,
+        }
         write!(
             f,
-            "{}={} (create {}, mod {}, version {}, lease {})",
-            self.key().escape_ascii(),
-            self.value().escape_ascii(),
+            " (create {}, mod {}, version {}, lease {})",
             self.create_revision(),
             self.mod_revision(),
             self.version(),
@@ -215,6 +261,19 @@ mod tests {
         let mut long_key = kv.encoded().to_vec();
         long_key[0] = 5;
         assert_eq!(KeyValue::from_encoded(&long_key), None, "the key would reach the numbers");
+    }
+
+    #[test]
+    fn an_archived_version_keeps_key_numbers_and_size() {
+        let kv = KeyValue::assemble(b"key", &[7; 100], STAMP);
+        let place = Place::decoded(&[1, 0, 0, 0, 2, 0, 0, 0, 100, 0, 0, 0]);
+        let archived = kv.archived(place);
+        assert_eq!((archived.key(), archived.stamp()), (kv.key(), STAMP));
+        assert_eq!((archived.size(), archived.place()), (kv.size(), Some(place)));
+        assert!(archived.encoded().len() < kv.size());
+        assert_eq!(archived.without_value(), kv.without_value());
+        assert_eq!(archived.restored(place, |room| room.fill(7)), kv);
+        assert_eq!(KeyValue::from_encoded(archived.encoded()), None, "nobody sends a place");
     }
 
     #[test]

@@ -12,6 +12,8 @@
 //!   that moment, in constant time, readable from any thread while writes go on.
 //! - [`KvMachine`] makes the store a replicated state machine; it is the only part that knows that
 //!   there is replication at all.
+//! - Values of replaced versions are kept in an archive: in memory, or in what an
+//!   [`ArchiveStorage`] makes for them.
 //! - A command that fails answers a [`KvError`], whose text and class are etcd's. It has no effect.
 //!
 //! ```
@@ -29,7 +31,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::float_arithmetic)]
 
-mod change_log;
+mod archive;
 mod codec;
 mod command;
 mod digest;
@@ -40,6 +42,7 @@ mod key_value;
 mod machine;
 mod query;
 mod reply;
+mod retired;
 mod revision;
 mod store;
 mod tree;
@@ -47,6 +50,7 @@ mod txn;
 mod validate;
 mod view;
 
+pub use archive::{ArchiveChunk, ArchiveStorage};
 pub use command::{
     Command, Compare, CompareTarget, DeleteRange, MAX_TXN_OPERATIONS, Operation, Put, Relation, Txn,
 };

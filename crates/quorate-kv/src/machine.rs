@@ -2,6 +2,7 @@
 
 use quorate::{Applying, StateMachine};
 
+use crate::archive::ArchiveStorage;
 use crate::command::Command;
 use crate::digest::Digest;
 use crate::error::KvError;
@@ -26,6 +27,12 @@ impl<S: EventSink> KvMachine<S> {
     #[must_use]
     pub fn new(sink: S) -> Self {
         Self { store: Store::default(), sink, events: Vec::new() }
+    }
+
+    /// The same, keeping the values of replaced versions in this storage.
+    #[must_use]
+    pub fn with_archive(sink: S, storage: Box<dyn ArchiveStorage>) -> Self {
+        Self { store: Store::with_archive(storage), ..Self::new(sink) }
     }
 
     /// The store.

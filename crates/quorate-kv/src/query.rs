@@ -94,9 +94,9 @@ impl Range {
     }
 
     /// Brings versions that stand in key order into the order asked for.
-    pub(crate) fn sort(&self, kvs: &mut [&KeyValue]) {
+    pub(crate) fn sort(&self, kvs: &mut [KeyValue]) {
         let descend = self.sort_order == SortOrder::Descend;
-        let by = |compare: fn(&KeyValue, &KeyValue) -> Ordering, kvs: &mut [&KeyValue]| {
+        let by = |compare: fn(&KeyValue, &KeyValue) -> Ordering, kvs: &mut [KeyValue]| {
             kvs.sort_by(|a, b| if descend { compare(b, a) } else { compare(a, b) });
         };
         match self.sort_target {
@@ -111,15 +111,6 @@ impl Range {
             }
             SortTarget::ModRevision => by(|a, b| a.mod_revision().cmp(&b.mod_revision()), kvs),
             SortTarget::Value => by(|a, b| a.value().cmp(b.value()), kvs),
-        }
-    }
-
-    /// Collects versions as the reply shows them.
-    pub(crate) fn project<'a>(&self, kvs: impl Iterator<Item = &'a KeyValue>) -> Vec<KeyValue> {
-        if self.keys_only {
-            kvs.map(KeyValue::without_value).collect()
-        } else {
-            kvs.cloned().collect()
         }
     }
 }

@@ -10,33 +10,42 @@
 #[cfg(test)]
 mod tests;
 
-use crate::change_log::ChangeLog;
+use crate::archive::{ArchiveStorage, Archivist};
 use crate::command::{Command, DeleteRange, Put};
 use crate::error::KvError;
 use crate::event::{Event, EventKind};
 use crate::key_value::{KeyValue, Stamp};
 use crate::reply::{DeleteRangeReply, Outcome, PutReply, Reply};
+use crate::retired::Retired;
 use crate::revision::{LeaseId, Revision};
 use crate::tree::Position;
 use crate::txn;
 use crate::view::View;
 
-/// Changes swept by the compaction itself.
+/// Versions swept by the compaction itself.
 const SWEEP_AT_COMPACTION: usize = 1024;
 
-/// Changes swept by every command after it.
+/// Versions swept by every command after it.
 const SWEEP_PER_COMMAND: usize = 32;
 
 /// A multi-version store.
 #[derive(Debug, Default)]
 pub struct Store {
     view: View,
-    changes: ChangeLog,
-    /// Whether the change log may hold changes up to the compacted revision.
+    archivist: Archivist,
+    /// What the history holds, in the order in which compactions may drop it.
+    retired: Retired,
+    /// Whether something may be there that retired by the compacted revision.
     unswept: bool,
 }
 
 impl Store {
+    /// An empty store that keeps the values of replaced versions in this storage.
+    #[must_use]
+    pub fn with_archive(storage: Box<dyn ArchiveStorage>) -> Self {
+        Self { archivist: Archivist::new(storage), ..Self::default() }
+    }
+
     /// Executes a command; appends what changed to `events`, in order.
     pub fn apply(&mut self, command: Command, events: &mut Vec<Event>) -> Reply {
         let result = self.execute(command, events);
@@ -109,29 +118,34 @@ impl Store {
             return;
         }
         for _ in 0..portion {
-            let Some(change) = self.changes.pop_through(self.view.compacted) else {
+            let Some(version) = self.retired.pop_through(self.view.compacted) else {
                 self.unswept = false;
                 return;
             };
-            let key = change.key();
-            let before = Revision(change.mod_revision().get() - 1);
-            if let Some(revision) = self.view.last_in_history(key, before).map(mod_revision) {
-                self.forget(key, revision);
-            }
-            if change.is_tombstone() {
-                self.forget(key, mod_revision(&change));
-            }
+            self.forget(&version);
         }
     }
 
-    fn forget(&mut self, key: &[u8], revision: i64) {
-        let removed = self.view.history.remove(Position { key, revision });
-        self.view.bytes -= removed.map_or(0, |kv| size(&kv));
+    /// Moves a version that was replaced or deleted behind the current ones.
+    fn retire(&mut self, kv: &KeyValue, at: Revision) {
+        let archived = match self.archivist.keep(&mut self.view.archive, kv.value()) {
+            Some(place) => kv.archived(place),
+            None => kv.clone(),
+        };
+        self.view.history.insert(archived.clone());
+        self.retired.push(at, archived);
     }
-}
 
-fn mod_revision(kv: &KeyValue) -> i64 {
-    kv.mod_revision().get()
+    /// Drops a version of the history.
+    fn forget(&mut self, version: &KeyValue) {
+        let at = Position { key: version.key(), revision: version.mod_revision().get() };
+        if self.view.history.remove(at).is_some() {
+            self.view.bytes -= size(version);
+        }
+        if let Some(place) = version.place() {
+            self.archivist.release(&mut self.view.archive, place);
+        }
+    }
 }
 
 fn size(kv: &KeyValue) -> u64 {
@@ -181,7 +195,7 @@ impl Change<'_> {
         let previous = self.store.view.current.insert(kv.clone());
         self.store.view.bytes += size(&kv);
         if let Some(previous) = &previous {
-            self.store.view.history.insert(previous.clone());
+            self.store.retire(previous, self.revision);
         }
         self.record(EventKind::Put, kv, previous.clone());
         PutReply { revision: self.revision(), previous: previous.filter(|_| return_previous) }
@@ -192,11 +206,10 @@ impl Change<'_> {
         let doomed: Vec<_> = self.store.view.current_in(&delete.range).cloned().collect();
         for kv in &doomed {
             let tombstone = KeyValue::tombstone(kv.key(), self.revision);
-            let view = &mut self.store.view;
-            view.current.remove(Position::first_of(kv.key()));
-            view.history.insert(kv.clone());
-            view.history.insert(tombstone.clone());
-            view.bytes += size(&tombstone);
+            self.store.view.current.remove(Position::first_of(kv.key()));
+            self.store.view.bytes += size(&tombstone);
+            self.store.retire(kv, self.revision);
+            self.store.retire(&tombstone, self.revision);
             self.record(EventKind::Delete, tombstone, Some(kv.clone()));
         }
         DeleteRangeReply {
@@ -208,7 +221,6 @@ impl Change<'_> {
 
     fn record(&mut self, kind: EventKind, kv: KeyValue, previous: Option<KeyValue>) {
         self.store.view.revision = self.revision;
-        self.store.changes.push(kv.clone());
         self.events.push(Event { kind, kv, previous });
     }
 }

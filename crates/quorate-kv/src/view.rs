@@ -14,10 +14,11 @@
 use core::iter::Peekable;
 use core::ops;
 
+use crate::archive::Archive;
 use crate::error::KvError;
 use crate::key_range::{KeyRange, Span};
 use crate::key_value::KeyValue;
-use crate::query::{Range, SortOrder};
+use crate::query::{Range, SortOrder, SortTarget};
 use crate::reply::RangeReply;
 use crate::revision::Revision;
 use crate::tree::{ByKey, ByRevision, Iter, Order, Position, Tree};
@@ -29,6 +30,8 @@ pub struct View {
     pub(crate) current: Tree<ByKey>,
     /// Replaced versions and marks of deletions.
     pub(crate) history: Tree<ByRevision>,
+    /// Values of the replaced versions.
+    pub(crate) archive: Archive,
     /// Revision of the last change.
     pub(crate) revision: Revision,
     /// Revisions below it are not readable; zero before any compaction.
@@ -57,6 +60,7 @@ impl Default for View {
         Self {
             current: Tree::default(),
             history: Tree::default(),
+            archive: Archive::default(),
             revision: Revision::FIRST,
             compacted: Revision::ZERO,
             bytes: 0,
@@ -132,25 +136,45 @@ impl View {
                 Vec::new()
             } else if range.sort_order == SortOrder::Descend && count > 1 {
                 let ranks = ranks(&self.current, &range.range);
-                range.project(self.current.iter_back(ranks).take(limit))
+                self.project(range, self.current.iter_back(ranks).take(limit))
             } else {
-                range.project(current.take(limit))
+                self.project(range, current.take(limit))
             };
             return self.page(kvs, !range.count_only && count > limit, count);
         }
         let mut found: Vec<_> = if at == self.revision {
-            current.collect()
+            current.cloned().collect()
         } else {
-            self.versions_at(&range.range, at).collect()
+            self.versions_at(&range.range, at).cloned().collect()
         };
         let count = found.len();
         if range.count_only {
             return self.page(Vec::new(), false, count);
         }
         found.retain(|kv| range.keeps(kv));
+        if range.sort_target == SortTarget::Value {
+            found.iter_mut().for_each(|kv| *kv = self.whole(kv));
+        }
         range.sort(&mut found);
-        let kvs = range.project(found.iter().copied().take(limit));
+        let kvs = self.project(range, found.iter().take(limit));
         self.page(kvs, found.len() > limit, count)
+    }
+
+    /// Collects versions as the reply shows them.
+    fn project<'a>(&self, range: &Range, kvs: impl Iterator<Item = &'a KeyValue>) -> Vec<KeyValue> {
+        if range.keys_only {
+            kvs.map(KeyValue::without_value).collect()
+        } else {
+            kvs.map(|kv| self.whole(kv)).collect()
+        }
+    }
+
+    /// A version of this view with its value.
+    pub(crate) fn whole(&self, kv: &KeyValue) -> KeyValue {
+        match kv.place() {
+            Some(place) => kv.restored(place, |room| self.archive.read(place, room)),
+            None => kv.clone(),
+        }
     }
 
     fn page(&self, kvs: Vec<KeyValue>, more: bool, count: usize) -> RangeReply {

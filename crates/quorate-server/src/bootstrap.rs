@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use quorate::{Node, NodeId, Status};
-use quorate_kv::KvMachine;
+use quorate_kv::{KvMachine, NoSink};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::archive::FileArchive;
 use crate::backend::{Context, Shared};
 use crate::budget::{Budget, MAX_INCOMING_BYTES};
 use crate::config::{ServerConfig, Settings};
@@ -142,7 +143,8 @@ async fn start_node(
     } else {
         config.advertise_client_urls.clone()
     };
-    let mut builder = Node::<KvMachine>::builder()
+    let archive = FileArchive::new(config.data_dir.clone());
+    let mut builder = Node::builder_with(KvMachine::with_archive(NoSink, Box::new(archive)))
         .name(&config.name)
         .data_dir(&config.data_dir)
         .listen(settings.listen_peer)

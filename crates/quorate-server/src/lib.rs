@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod api_error;
+mod archive;
 mod backend;
 mod bootstrap;
 mod budget;

@@ -8,7 +8,8 @@ use quorate_kv::{
 
 const KEYS: [&[u8]; 9] = [b"a", b"a\0", b"aa", b"ab", b"b", b"b\xff", b"c", b"\xff", b"\0"];
 
-const VALUES: [&[u8]; 4] = [b"", b"1", b"2", b"22"];
+/// The long ones move to the archive when they are replaced.
+const VALUES: [&[u8]; 6] = [b"", b"1", b"2", b"22", &[b'1'; 33], &[b'2'; 60]];
 
 fn key() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
