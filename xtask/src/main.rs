@@ -1,10 +1,11 @@
 //! Checks of the house rules, long runs and code generation.
 //!
-//! `cargo xtask` lists the tasks. Nothing but `fix`, `generate` and `soak` writes to the checkout,
+//! `cargo xtask` lists the tasks. Nothing but `fix`, `generate`, `curves` and `soak` writes to the checkout,
 //! apart from `target`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
+mod curves;
 mod generate;
 mod mutants;
 mod soak;
@@ -22,6 +23,7 @@ Usage: cargo xtask TASK
   generate [--check]   make quorate-proto's code from its .proto files, or compare
   fix                  format the code
   mutants [--scenarios] prove that deliberate bugs are noticed, by written tests or by seeds
+  curves [NAME..]      measure how speed grows with servers, clients, values and keys, and draw it
   soak NAME            run what is too long for CI, resumable; the record goes to docs/soak
 ";
 
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         ["generate", "--check"] => generate::run(true),
         ["fix"] => command(&root, "cargo", &["fmt", "--all"]),
         ["mutants", rest @ ..] => mutants::run(&root, rest),
+        ["curves", rest @ ..] => curves::run(&root, rest),
         ["soak", rest @ ..] => soak::run(&root, rest.first().copied()),
         _ => Err(USAGE.to_owned()),
     };

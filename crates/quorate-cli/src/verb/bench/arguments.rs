@@ -26,9 +26,12 @@ pub(crate) struct Arguments {
     /// What the clients do
     #[arg(value_enum, default_value = "put")]
     operation: What,
-    /// Servers to load; without any, a cluster of three is started in a temporary directory
+    /// Servers to load; without any, a cluster is started in a temporary directory
     #[arg(long, value_name = "HOST:PORT,..", value_delimiter = ',')]
     pub(super) endpoints: Vec<String>,
+    /// Number of servers of a cluster that is started for the measurement
+    #[arg(long, default_value_t = 3, value_parser = parse_nodes, conflicts_with = "endpoints")]
+    pub(super) nodes: usize,
     /// Which of them get the load
     #[arg(long, value_enum, default_value = "leader")]
     pub(super) target: Target,
@@ -80,6 +83,9 @@ pub(crate) struct Arguments {
     /// Windows for each of two clusters; together they take --duration
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub(super) windows: u32,
+    /// Show what each kind of thread of the servers costs
+    #[arg(long, conflicts_with = "compare")]
+    pub(super) threads: bool,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -126,6 +132,13 @@ impl Arguments {
             keys: self.keys,
             rate: self.rate,
         })
+    }
+}
+
+fn parse_nodes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(nodes) if (1..=9).contains(&nodes) => Ok(nodes),
+        _ => Err("a cluster for a measurement has 1 to 9 servers".to_owned()),
     }
 }
 

@@ -31,8 +31,8 @@ impl Drop for Own {
 }
 
 impl Own {
-    /// Starts three servers with default settings.
-    pub(super) fn start() -> Result<Self, Failure> {
+    /// Starts servers with default settings.
+    pub(super) fn start(nodes: usize) -> Result<Self, Failure> {
         let folder = env::temp_dir().join(format!("quorate-bench-{}", process::id()));
         let failed = |what: &str, error: &std::io::Error| {
             Failure::new(
@@ -42,8 +42,8 @@ impl Own {
                 "set TMPDIR to a directory with room, or name servers with --endpoints",
             )
         };
-        let plan =
-            Plan::on_free_ports(&folder, 3).map_err(|error| failed("find free ports", &error))?;
+        let plan = Plan::on_free_ports(&folder, nodes)
+            .map_err(|error| failed("find free ports", &error))?;
         let mut own = Self { folder, plan, processes: Vec::new() };
         let program = demo::program()?;
         for node in &own.plan.nodes {

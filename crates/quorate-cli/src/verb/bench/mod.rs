@@ -1,7 +1,7 @@
 //! `quorate bench`: loads any server that speaks the etcd v3 API, and says what it cost.
 //!
 //! `connection` is one HTTP/2 connection with next to nothing in between, `load` the clients on it,
-//! `meter` the processor time of everybody, `ratio` and `report` what comes out. Two clusters are
+//! `meter` the processor time of everybody, `threads` that of each thread, `ratio` and `report` what comes out. Two clusters are
 //! compared in windows that take turns, so that what else the machine does meets both.
 
 mod arguments;
@@ -11,6 +11,7 @@ mod load;
 pub(super) mod meter;
 mod ratio;
 mod report;
+mod threads;
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
@@ -48,7 +49,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn measure(arguments: &Arguments, shape: &Shape) -> Result<(), Failure> {
-    let own = if arguments.endpoints.is_empty() { Some(Own::start()?) } else { None };
+    let own =
+        if arguments.endpoints.is_empty() { Some(Own::start(arguments.nodes)?) } else { None };
     let (endpoints, pids) = match &own {
         Some(own) => (own.endpoints(), own.pids()),
         None => (arguments.endpoints.clone(), arguments.pids.clone()),
@@ -62,6 +64,9 @@ async fn measure(arguments: &Arguments, shape: &Shape) -> Result<(), Failure> {
         println!("{}", json!({ "load": report::title(shape), "result": side.measured.as_json() }));
     } else {
         println!("{}\n{}", report::title(shape), report::table(&[("", &side.measured)]));
+        if arguments.threads {
+            println!("{}", threads::table(&side.measured.threads, side.measured.requests()));
+        }
     }
     Ok(())
 }
@@ -156,10 +161,13 @@ impl Side {
             self.load.run(warm_up, !seed, |_| {}).await;
         }
         let before = self.read()?;
+        let threads_before = self.read_threads()?;
         let window = self.load.run(length, seed, watch).await;
         let used = self.read()?.since(&before);
         self.measured.window.add(&window);
         self.measured.used.add(used);
+        let threads_after = self.read_threads()?;
+        threads::add(&mut self.measured.threads, &threads_before, &threads_after);
         let mut one = Measured::new(self.measured.servers_known);
         (one.window, one.used) = (window, used);
         Ok(one)
@@ -167,6 +175,10 @@ impl Side {
 
     fn read(&self) -> Result<meter::Reading, Failure> {
         meter::read(&self.pids).map_err(|error| no_figures(&self.pids, &error))
+    }
+
+    fn read_threads(&self) -> Result<threads::Threads, Failure> {
+        threads::read(&self.pids).map_err(|error| no_figures(&self.pids, &error))
     }
 
     /// Figures that are read once, at the end. A measurement in which nothing succeeded is none.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::load::{Operation, Shape, Window};
 use super::meter::Used;
+use super::threads::{self, Threads};
 
 /// Everything that one cluster showed.
 #[derive(Clone, Debug)]
@@ -16,16 +17,22 @@ pub(super) struct Measured {
     pub(super) servers_known: bool,
     /// Resident memory of the largest server, in bytes.
     pub(super) memory: Option<u64>,
+    pub(super) threads: Threads,
 }
 
 impl Measured {
     pub(super) fn new(servers_known: bool) -> Self {
         let (window, used) = (Window::new(), Used::default());
-        Self { window, used, servers_known, memory: None }
+        Self { window, used, servers_known, memory: None, threads: Threads::new() }
     }
 
     fn millis(&self, quantile: f64) -> f64 {
         self.window.latencies.value_at_quantile(quantile) as f64 / 1e3
+    }
+
+    /// Requests that ended, one way or the other.
+    pub(super) fn requests(&self) -> u64 {
+        self.window.latencies.len() + self.errors()
     }
 
     fn errors(&self) -> u64 {
@@ -34,7 +41,7 @@ impl Measured {
 
     /// Microseconds of processor time per request.
     fn micros_each(&self, seconds: f64) -> f64 {
-        seconds * 1e6 / (self.window.latencies.len() + self.errors()).max(1) as f64
+        seconds * 1e6 / self.requests().max(1) as f64
     }
 
     pub(super) fn p99(&self) -> f64 {
@@ -71,6 +78,7 @@ impl Measured {
             "server_micros_per_request": self.server_micros(),
             "other_processors_busy": if self.servers_known { Some(self.others()) } else { None },
             "largest_server_bytes": self.memory,
+            "threads": threads::as_json(&self.threads, self.requests()),
         })
     }
 }
