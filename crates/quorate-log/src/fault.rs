@@ -18,8 +18,9 @@
 //! - a crash strikes at the n-th operation, which then either did not happen or did.
 
 mod disk;
+mod image;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::Operation;
 use crate::fs::{File, Fs};
 
-use self::disk::{Disk, Inode, NameChange, SECTOR_BYTES, revert};
+use self::disk::{Disk, Inode, NameChange, SECTOR_BYTES};
+use self::image::Image;
 
 /// What survives a crash of that which was not synced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +84,8 @@ pub struct FaultFile {
     disk: Arc<Mutex<Disk>>,
     life: u64,
     inode: usize,
-    name: String,
+    /// What it was called when it was opened.
+    name: Arc<str>,
 }
 
 impl fmt::Debug for FaultFs {
@@ -191,7 +194,8 @@ impl FaultFs {
     /// The operations of this life so far and the files they were on.
     #[must_use]
     pub fn history(&self) -> Vec<(Operation, String)> {
-        self.disk().history.clone()
+        let disk = self.disk();
+        disk.history.iter().map(|(operation, name)| (*operation, name.to_string())).collect()
     }
 
     /// Whether a planned crash has struck.
@@ -223,7 +227,7 @@ impl FaultFs {
     #[must_use]
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         let disk = self.disk();
-        disk.names.get(name).map(|&inode| disk.inodes[inode].present.clone())
+        disk.names.get(name).map(|&inode| disk.inodes[inode].present.to_vec())
     }
 
     /// Changes a file behind everyone's back, durably: bit rot, a misdirected write, an operator.
@@ -231,7 +235,9 @@ impl FaultFs {
         let mut disk = self.disk();
         if let Some(&inode) = disk.names.get(name) {
             let inode = &mut disk.inodes[inode];
-            change(&mut inode.present);
+            let mut bytes = inode.present.to_vec();
+            change(&mut bytes);
+            inode.present = Image::of(&bytes);
             inode.durable = inode.present.clone();
             inode.dirty.clear();
         }
@@ -242,16 +248,16 @@ impl FaultFs {
         let mut disk = self.disk();
         disk.exists = true;
         let inode = disk.inodes.len();
-        let durable = bytes.clone();
-        disk.inodes.push(Inode { present: bytes, durable, dirty: BTreeSet::new() });
-        disk.names.insert(name.to_owned(), inode);
+        let present = Image::of(&bytes);
+        disk.inodes.push(Inode { durable: present.clone(), present, ..Inode::default() });
+        disk.call(name, inode);
         disk.durable_names.insert(name.to_owned(), inode);
     }
 
     /// Removes a file behind everyone's back, durably.
     pub fn lose(&self, name: &str) {
         let mut disk = self.disk();
-        disk.names.remove(name);
+        disk.uncall(name);
         disk.durable_names.remove(name);
     }
 
@@ -263,7 +269,7 @@ impl FaultFs {
         run: impl FnOnce(&mut Disk) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut disk = self.disk();
-        disk.operate(self.life, operation, name, run)
+        disk.operate(self.life, operation, &name.into(), run)
     }
 }
 
@@ -307,25 +313,25 @@ impl Fs for FaultFs {
             }
             let inode = disk.inodes.len();
             disk.inodes.push(Inode::default());
-            disk.names.insert(name.to_owned(), inode);
+            disk.call(name, inode);
             disk.changes.push(NameChange::Create(name.to_owned(), inode));
             Ok(inode)
         })?;
         let disk = Arc::clone(&self.disk);
-        Ok(FaultFile { disk, life: self.life, inode, name: name.to_owned() })
+        Ok(FaultFile { disk, life: self.life, inode, name: name.into() })
     }
 
     fn open(&mut self, name: &str) -> io::Result<FaultFile> {
         let inode = self.operate(Operation::Open, name, |disk| disk.find(name))?;
         let disk = Arc::clone(&self.disk);
-        Ok(FaultFile { disk, life: self.life, inode, name: name.to_owned() })
+        Ok(FaultFile { disk, life: self.life, inode, name: name.into() })
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         self.operate(Operation::Rename, from, |disk| {
             let inode = disk.find(from)?;
-            disk.names.remove(from);
-            disk.names.insert(to.to_owned(), inode);
+            disk.uncall(from);
+            disk.call(to, inode);
             disk.changes.push(NameChange::Rename(from.to_owned(), to.to_owned(), inode));
             Ok(())
         })
@@ -334,7 +340,7 @@ impl Fs for FaultFs {
     fn remove(&mut self, name: &str) -> io::Result<()> {
         self.operate(Operation::Remove, name, |disk| {
             disk.find(name)?;
-            disk.names.remove(name);
+            disk.uncall(name);
             disk.changes.push(NameChange::Remove(name.to_owned()));
             Ok(())
         })
@@ -358,7 +364,7 @@ impl Fs for FaultFs {
             if !disk.names.contains_key(name) {
                 let inode = disk.inodes.len();
                 disk.inodes.push(Inode::default());
-                disk.names.insert(name.to_owned(), inode);
+                disk.call(name, inode);
                 disk.changes.push(NameChange::Create(name.to_owned(), inode));
             }
             disk.locked = Some(handle);
@@ -375,8 +381,7 @@ impl FaultFile {
     ) -> io::Result<T> {
         let mut disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
         // A file may have been renamed since it was opened: faults go by what it is called.
-        let name = disk.names.iter().find(|&(_, &inode)| inode == self.inode);
-        let name = name.map_or_else(|| self.name.clone(), |(name, _)| name.clone());
+        let name = Arc::clone(disk.inodes[self.inode].name.as_ref().unwrap_or(&self.name));
         disk.operate(self.life, operation, &name, run)
     }
 }
@@ -391,34 +396,27 @@ impl File for FaultFile {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             let file = &mut disk.inodes[self.inode];
-            if file.present.len() < end {
-                file.present.resize(end, 0);
-            }
-            file.present[start..end].copy_from_slice(bytes);
-            file.dirty.extend(start / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES));
+            file.present.write(start, bytes);
+            file.soil(start / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES));
             Ok(())
         })
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.operate(Operation::Read, |disk| {
-            let file = &disk.inodes[self.inode].present;
-            let start = usize::try_from(offset).map_err(io::Error::other)?.min(file.len());
-            let read = buffer.len().min(file.len() - start);
-            buffer[..read].copy_from_slice(&file[start..start + read]);
-            Ok(read)
+            let start = usize::try_from(offset).map_err(io::Error::other)?;
+            Ok(disk.inodes[self.inode].present.read(start, buffer))
         })
     }
 
     fn sync_data(&self) -> io::Result<()> {
         self.operate(Operation::Sync, |disk| {
             let file = &mut disk.inodes[self.inode];
-            let Inode { present, durable, dirty } = file;
-            durable.resize(present.len(), 0);
-            for &sector in &*dirty {
-                revert(durable, present, sector);
+            let Inode { present, durable, dirty, .. } = file;
+            durable.resize(present.len());
+            for sector in dirty.drain(..) {
+                durable.take_sector(present, sector);
             }
-            dirty.clear();
             Ok(())
         })
     }

@@ -1,8 +1,10 @@
 //! The disk behind the handles: what is durable, what was only written, and what a crash leaves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
+use super::image::Image;
 use super::{Fault, Loss};
 use crate::error::Operation;
 use crate::whiten::mix;
@@ -13,15 +15,17 @@ pub(super) const SECTOR_BYTES: usize = 512;
 /// Unit in which a sector may tear.
 const CHUNK_BYTES: usize = 64;
 
-/// One file's bytes.
+/// One file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
     /// What a read sees.
-    pub(super) present: Vec<u8>,
+    pub(super) present: Image,
     /// What is durable.
-    pub(super) durable: Vec<u8>,
-    /// Sectors that may differ.
-    pub(super) dirty: BTreeSet<usize>,
+    pub(super) durable: Image,
+    /// Sectors that may differ, in ascending order.
+    pub(super) dirty: Vec<usize>,
+    /// What it is called, while it has a name.
+    pub(super) name: Option<Arc<str>>,
 }
 
 /// An operation on names that is not durable yet.
@@ -45,7 +49,7 @@ pub(super) struct Disk {
     pub(super) handles: u64,
     /// Operations so far.
     pub(super) operations: u64,
-    pub(super) history: Vec<(Operation, String)>,
+    pub(super) history: Vec<(Operation, Arc<str>)>,
     /// Faults by number of the operation, from 1.
     pub(super) faults: BTreeMap<u64, Fault>,
     /// Most bytes that all files may have.
@@ -62,14 +66,14 @@ impl Disk {
         &mut self,
         life: u64,
         operation: Operation,
-        name: &str,
+        name: &Arc<str>,
         run: impl FnOnce(&mut Self) -> io::Result<T>,
     ) -> io::Result<T> {
         if life != self.life || self.crashed {
             return Err(dead());
         }
         self.operations += 1;
-        self.history.push((operation, name.to_owned()));
+        self.history.push((operation, Arc::clone(name)));
         match self.faults.get(&self.operations) {
             None => run(self),
             Some(Fault::CrashBefore) => {
@@ -106,10 +110,13 @@ impl Disk {
                 let before = self.inodes[inode].clone();
                 let result = run(self);
                 let file = &mut self.inodes[inode];
-                let changed: Vec<usize> = file.dirty.difference(&before.dirty).copied().collect();
-                for sector in changed.iter().skip(changed.len().div_ceil(2)) {
-                    file.dirty.remove(sector);
-                    revert(&mut file.present, &before.present, *sector);
+                let was_dirty = |sector: &usize| before.dirty.binary_search(sector).is_ok();
+                let changed = file.dirty.iter().copied().filter(|sector| !was_dirty(sector));
+                let changed: Vec<usize> = changed.collect();
+                let lost = &changed[changed.len().div_ceil(2)..];
+                file.dirty.retain(|sector| !lost.contains(sector));
+                for sector in lost {
+                    file.present.take_sector(&before.present, *sector);
                 }
                 result.and_then(|_| Err(io::ErrorKind::WriteZero.into()))
             }
@@ -163,33 +170,53 @@ impl Disk {
         let order: Vec<usize> = order.iter().copied().chain(others).collect();
         for inode in order {
             let file = &mut self.inodes[inode];
-            let sectors: Vec<usize> = file.dirty.iter().copied().collect();
+            let sectors = std::mem::take(&mut file.dirty);
             let keep_length = match loss {
                 Loss::Everything => false,
                 Loss::Seeded(_) => chance.coin(),
                 Loss::Nothing | Loss::Sectors(_) => true,
             };
             let mut after = file.durable.clone();
-            after.resize(file.present.len().max(file.durable.len()), 0);
+            after.resize(file.present.len().max(file.durable.len()));
             for sector in sectors {
                 match loss {
-                    Loss::Nothing => revert(&mut after, &file.present, sector),
+                    Loss::Nothing => after.take_sector(&file.present, sector),
                     Loss::Everything => {}
                     Loss::Seeded(_) => chance.tear(&mut after, &file.present, sector),
                     Loss::Sectors(_) => {
                         if bits.next().unwrap_or(false) {
-                            revert(&mut after, &file.present, sector);
+                            after.take_sector(&file.present, sector);
                         }
                     }
                 }
             }
             let length = if keep_length { file.present.len() } else { file.durable.len() };
-            after.truncate(length);
+            after.resize(length.min(after.len()));
             file.present.clone_from(&after);
             file.durable = after;
-            file.dirty.clear();
         }
         self.names = self.durable_names.clone();
+        for inode in &mut self.inodes {
+            inode.name = None;
+        }
+        for (name, inode) in &self.names {
+            self.inodes[*inode].name = Some(name.as_str().into());
+        }
+    }
+
+    /// Gives a file a name, in place of whatever has it.
+    pub(super) fn call(&mut self, name: &str, inode: usize) {
+        if let Some(before) = self.names.insert(name.to_owned(), inode) {
+            self.inodes[before].name = None;
+        }
+        self.inodes[inode].name = Some(name.into());
+    }
+
+    /// Takes a name away.
+    pub(super) fn uncall(&mut self, name: &str) {
+        if let Some(inode) = self.names.remove(name) {
+            self.inodes[inode].name = None;
+        }
     }
 
     pub(super) fn used(&self) -> u64 {
@@ -221,19 +248,24 @@ impl NameChange {
 }
 
 impl Inode {
+    /// Notes that these sectors, one after the other, may differ.
+    pub(super) fn soil(&mut self, sectors: std::ops::Range<usize>) {
+        for sector in sectors {
+            match self.dirty.last() {
+                Some(last) if *last >= sector => {
+                    if let Err(at) = self.dirty.binary_search(&sector) {
+                        self.dirty.insert(at, sector);
+                    }
+                }
+                _ => self.dirty.push(sector),
+            }
+        }
+    }
+
     /// Drops what was not synced.
     pub(super) fn forget(&mut self) {
         self.present.clone_from(&self.durable);
         self.dirty.clear();
-    }
-}
-
-/// Copies one sector, as far as the source has it.
-pub(super) fn revert(target: &mut [u8], source: &[u8], sector: usize) {
-    let start = sector * SECTOR_BYTES;
-    let end = (start + SECTOR_BYTES).min(target.len()).min(source.len());
-    if start < end {
-        target[start..end].copy_from_slice(&source[start..end]);
     }
 }
 
@@ -251,16 +283,15 @@ impl Chance {
     }
 
     /// Lets a sector survive, or not, or some of its chunks.
-    fn tear(&mut self, target: &mut [u8], source: &[u8], sector: usize) {
+    fn tear(&mut self, target: &mut Image, source: &Image, sector: usize) {
         match self.next() % 5 {
             0 | 1 => {}
-            2 | 3 => revert(target, source, sector),
+            2 | 3 => target.take_sector(source, sector),
             _ => {
                 for chunk in 0..SECTOR_BYTES / CHUNK_BYTES {
                     let start = sector * SECTOR_BYTES + chunk * CHUNK_BYTES;
-                    let end = (start + CHUNK_BYTES).min(target.len()).min(source.len());
-                    if self.coin() && start < end {
-                        target[start..end].copy_from_slice(&source[start..end]);
+                    if self.coin() {
+                        target.take_range(source, start, start + CHUNK_BYTES);
                     }
                 }
             }
