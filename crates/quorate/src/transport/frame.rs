@@ -147,7 +147,17 @@ impl Encoded {
     /// The frame in one piece, for connections that carry only few and small ones.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
-        self.parts().collect::<Vec<_>>().concat()
+        let mut whole = Vec::with_capacity(self.bytes);
+        for part in self.parts() {
+            whole.extend_from_slice(part);
+        }
+        whole
+    }
+
+    /// The frame in one piece, without a copy where it shares nothing.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<u8> {
+        if self.shared.is_empty() { self.head } else { self.to_vec() }
     }
 }
 
