@@ -190,7 +190,7 @@ impl<T: Target> Run<T> {
             options: options.clone(),
             simulated: world.now(),
             hash: world.trace().hash(),
-            counts: world.counts().clone(),
+            counts: world.counts(),
             broken,
             events: world.trace_mut().take_events(),
             again: self.target.again(seed, named),

@@ -170,7 +170,7 @@ impl Facts {
     ) -> Result<(), Broken> {
         let (peer, matched) = (status.id, status.matched);
         let Some(node) = self.position(peer) else { return Ok(()) };
-        let before = self.matches.insert((leader, node), (term, matched));
+        let before = self.matches[leader][node].replace((term, matched));
         let fell = before.is_some_and(|(then, before)| then == term && matched < before);
         if (fell && matched != Index::ZERO) || status.next <= matched {
             let what = format!(

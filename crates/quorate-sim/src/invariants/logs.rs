@@ -4,7 +4,7 @@ use quorate_core::{Index, Term, mutant};
 use quorate_log::{Entries, Write};
 
 use super::{Broken, Facts, Link, Pending, end_of, link_at};
-use crate::world::observed::fingerprint;
+use crate::world::observed::digest;
 
 impl Facts {
     /// A node hands a write to its disk.
@@ -88,5 +88,5 @@ pub(crate) fn chain(before: u128, index: Index, term: Term, payload: &[u8]) -> u
         (hash ^ u128::from(part)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
     };
     let hash = mix(mix(before.rotate_left(64), index.0), term.0);
-    mix(mix(hash, fingerprint(payload)), payload.len() as u64)
+    mix(mix(hash, digest(payload)), payload.len() as u64)
 }

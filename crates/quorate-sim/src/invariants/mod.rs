@@ -103,7 +103,7 @@ pub struct Facts {
     /// Whose quorum committed the latest of them.
     committed_by: Option<Membership>,
     /// What each leader last believed of each peer, and in which term.
-    matches: BTreeMap<(usize, usize), (Term, Index)>,
+    matches: Vec<Vec<Option<(Term, Index)>>>,
     /// How fast terms pass.
     pub(crate) terms: Terms,
     /// What the first execution of each committed command showed.
@@ -119,6 +119,7 @@ impl Facts {
     pub fn new(ids: Vec<NodeId>) -> Self {
         Self {
             nodes: vec![NodeFacts::default(); ids.len()],
+            matches: vec![vec![None; ids.len()]; ids.len()],
             ids,
             seen: BTreeMap::new(),
             votes: BTreeMap::new(),
@@ -126,7 +127,6 @@ impl Facts {
             committed: Vec::new(),
             committed_in: Vec::new(),
             committed_by: None,
-            matches: BTreeMap::new(),
             terms: Terms::default(),
             replies: BTreeMap::new(),
             clients: clients::Clients::default(),

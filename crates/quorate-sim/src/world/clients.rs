@@ -12,7 +12,7 @@ use quorate::replica::{CallId, CallOutcome, RefusalCode, ReplicaInput};
 use quorate::{Codec, replica::Origin};
 use quorate_core::ReadId;
 
-use super::observed::fingerprint;
+use super::observed::digest;
 use super::plan::Fault;
 use super::trace::{RequestEnd, TraceEvent, name};
 use super::workload::{End, Request, Workload};
@@ -239,7 +239,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     fn end_with_reply(&mut self, call: CallId, reply: &(Vec<u8>, u64)) -> Result<(), Broken> {
         let (bytes, index) = reply;
-        self.facts.acknowledged(call.0, *index, fingerprint(bytes))?;
+        self.facts.acknowledged(call.0, *index, digest(bytes))?;
         let reply = M::Reply::decode(bytes).map_err(|error| {
             let what = format!("the reply of entry {index} does not decode: {error}");
             Broken::new("replies are true", what)

@@ -10,6 +10,7 @@
 mod calm;
 mod clients;
 mod connections;
+mod counts;
 mod damage;
 mod disaster;
 mod life;
@@ -18,6 +19,7 @@ mod node;
 mod noting;
 pub(crate) mod observed;
 pub mod plan;
+mod queue;
 mod replay;
 pub mod script;
 mod shell;
@@ -26,8 +28,7 @@ mod words;
 pub mod workload;
 
 use core::time::Duration;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use quorate::StateMachine;
@@ -43,9 +44,11 @@ pub use self::trace::{Trace, TraceEvent, Traced};
 
 use self::calm::Health;
 use self::clients::Clients;
+use self::counts::Counts;
 use self::disaster::Mending;
 use self::network::Network;
 use self::node::{LocalClock, Node, State};
+use self::queue::Queue;
 use self::replay::Executed;
 use self::script::Orders;
 use self::workload::Workload;
@@ -117,33 +120,6 @@ struct Wanted {
     max_bytes: usize,
 }
 
-#[derive(Debug)]
-struct Scheduled {
-    at: u64,
-    number: u64,
-    event: Event,
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.number) == (other.at, other.number)
-    }
-}
-
-impl Eq for Scheduled {}
-
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
-}
-
 /// A cluster with its clients, in a world of its own.
 #[derive(Debug)]
 pub struct World<M: StateMachine + Default, W> {
@@ -151,8 +127,7 @@ pub struct World<M: StateMachine + Default, W> {
     /// Settings of every replica.
     config: ReplicaConfig,
     now: u64,
-    number: u64,
-    queue: BinaryHeap<Reverse<Scheduled>>,
+    queue: Queue<Event>,
     nodes: Vec<Node<M>>,
     network: Network,
     clients: Clients<M>,
@@ -160,7 +135,7 @@ pub struct World<M: StateMachine + Default, W> {
     facts: Facts,
     executed: Executed,
     /// How often everything happened.
-    counts: BTreeMap<&'static str, u64>,
+    counts: Counts,
     trace: Trace,
     schedule: Rng,
     /// Nothing goes wrong any more.
@@ -197,15 +172,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             plan: setup.plan.clone(),
             config: replica_config(setup.raft.clone()),
             now: 0,
-            number: 0,
-            queue: BinaryHeap::new(),
+            queue: Queue::new(),
             nodes,
             network: Network::new(setup.nodes, Rng::stream(seed, "network", 0)),
             clients: Clients::new(seed, setup.clients, setup.request_every),
             workload,
             facts: Facts::new(ids),
             executed: Executed::default(),
-            counts: BTreeMap::new(),
+            counts: Counts::default(),
             trace: Trace::new(),
             schedule: Rng::stream(seed, "schedule", 0),
             calm: false,
@@ -235,8 +209,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     /// How often everything happened.
     #[must_use]
-    pub const fn counts(&self) -> &BTreeMap<&'static str, u64> {
-        &self.counts
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.counts.all()
     }
 
     /// What happened.
@@ -298,13 +272,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     /// Lets the next event happen, if it is due by then; says whether it was.
     fn step_before(&mut self, until: u64) -> Result<bool, Broken> {
-        if self.queue.peek().is_none_or(|Reverse(next)| next.at > until) {
-            return Ok(false);
-        }
-        let Some(Reverse(next)) = self.queue.pop() else { return Ok(false) };
-        self.now = next.at;
-        self.count("event");
-        self.happen(next.event)?;
+        let Some((at, event)) = self.queue.pop_before(until) else { return Ok(false) };
+        self.now = at;
+        self.counts.events += 1;
+        self.happen(event)?;
         Ok(true)
     }
 
@@ -369,13 +340,11 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 
     fn at(&mut self, at: u64, event: Event) {
-        self.number += 1;
-        let at = at.max(self.now);
-        self.queue.push(Reverse(Scheduled { at, number: self.number, event }));
+        self.queue.push(at.max(self.now), event);
     }
 
     fn count(&mut self, what: &'static str) {
-        *self.counts.entry(what).or_default() += 1;
+        self.counts.add(what);
     }
 }
 

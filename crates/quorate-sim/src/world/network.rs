@@ -12,7 +12,25 @@ pub(crate) enum Fate {
     /// It is lost.
     Lost,
     /// It arrives after each of these spans.
-    Arrives(Vec<Duration>),
+    Arrives(Arrivals),
+}
+
+/// The spans after which a frame arrives: once, or again, or much later, too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arrivals {
+    spans: [Duration; 3],
+    count: usize,
+}
+
+impl Arrivals {
+    fn push(&mut self, span: Duration) {
+        self.spans[self.count] = span;
+        self.count += 1;
+    }
+
+    pub(crate) fn iter(&self) -> core::slice::Iter<'_, Duration> {
+        self.spans[..self.count].iter()
+    }
 }
 
 /// One direction between two nodes.
@@ -177,9 +195,9 @@ impl Network {
         self.link(from, to).clogged_until = until;
     }
 
-    /// What befell frames since this was last asked.
-    pub(crate) fn take_struck(&mut self) -> Vec<Fault> {
-        core::mem::take(&mut self.struck)
+    /// Something that befell frames since this was last asked, until nothing is left.
+    pub(crate) fn next_struck(&mut self) -> Option<Fault> {
+        self.struck.pop()
     }
 
     /// Decides what becomes of a frame of this many bytes, which answers another or does not.
@@ -221,7 +239,8 @@ impl Network {
         }
         let is_overtaking = at < link.latest;
         link.latest = link.latest.max(at);
-        let mut arrivals = vec![Duration::from_nanos(at - now)];
+        let mut arrivals = Arrivals::default();
+        arrivals.push(Duration::from_nanos(at - now));
         if again && !calm {
             arrivals.push(Duration::from_nanos(at - now) + other_delay);
             self.struck.push(Fault::Duplicate);

@@ -83,16 +83,27 @@ pub(crate) struct LocalClock {
 impl LocalClock {
     /// What the clock shows at world time `now`.
     pub(crate) fn local(self, now: u64) -> Instant {
-        let passed = i128::from(now.saturating_sub(self.began));
-        let shown = passed + passed * i128::from(self.gain) / 1_000_000;
+        let passed = now.saturating_sub(self.began);
+        let wide = |passed| i128::from(passed) * i128::from(self.gain) / 1_000_000;
+        let product = i64::try_from(passed).ok().and_then(|passed| passed.checked_mul(self.gain));
+        let gained =
+            product.map_or_else(|| wide(passed), |product| i128::from(product / 1_000_000));
+        let shown = i128::from(passed) + gained;
         Instant::from_nanos(self.shown + u64::try_from(shown).unwrap_or_default())
     }
 
     /// When, in world time, the clock shows `local`, or a moment later.
     pub(crate) fn world(self, local: Instant) -> u64 {
-        let shown = i128::from(local.as_nanos().saturating_sub(self.shown));
-        let passed = shown * 1_000_000 / (1_000_000 + i128::from(self.gain)) + 1;
-        self.began + u64::try_from(passed).unwrap_or(u64::MAX / 2)
+        let shown = local.as_nanos().saturating_sub(self.shown);
+        let pace = 1_000_000 + self.gain;
+        let passed = match (shown.checked_mul(1_000_000), u64::try_from(pace)) {
+            (Some(product), Ok(pace)) => product / pace + 1,
+            _ => {
+                let passed = i128::from(shown) * 1_000_000 / i128::from(pace) + 1;
+                u64::try_from(passed).unwrap_or(u64::MAX / 2)
+            }
+        };
+        self.began + passed
     }
 
     /// Runs at another speed from `now` on.

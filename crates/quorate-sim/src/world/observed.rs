@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use quorate::{Applying, Codec, StateMachine};
 
+/// Room for a reply of a usual size.
+const REPLY_BYTES: usize = 192;
+
 /// Wraps the user's machine.
 pub(crate) struct Observed<M> {
     inner: M,
@@ -82,17 +85,30 @@ impl<M: StateMachine> StateMachine for Observed<M> {
             panic::resume_unwind(Box::new(OnPurpose));
         }
         let reply = self.inner.apply(at, command);
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(REPLY_BYTES);
         reply.encode(&mut bytes).expect("a reply encodes");
         let state = self.state.as_ref().map_or(0, |print| print(&self.inner));
         let index = at.id.index.0;
-        self.replies.borrow_mut().push(Seen { index, reply: fingerprint(&bytes), state });
+        self.replies.borrow_mut().push(Seen { index, reply: digest(&bytes), state });
         (bytes, index)
     }
 
     fn query(&self, query: M::Query) -> M::Answer {
         self.inner.query(query)
     }
+}
+
+/// What tells bytes from others, eight at a time: for checks that look at every entry on every node.
+/// Bytes that differ within one word only never have the same.
+pub(crate) fn digest(bytes: &[u8]) -> u64 {
+    let mix =
+        |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let (words, rest) = bytes.as_chunks::<8>();
+    let hash =
+        words.iter().fold(bytes.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(hash, u64::from_le_bytes(last))
 }
 
 /// FNV-1a: enough to tell replies apart.

@@ -7,7 +7,7 @@ use quorate_core::{EntryKind, Index};
 use quorate_log::Entries;
 
 use super::World;
-use super::observed::{Observed, fingerprint};
+use super::observed::{Observed, digest};
 use super::workload::Workload;
 use crate::history::OperationId;
 use crate::invariants::Broken;
@@ -28,7 +28,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let Some(first_time) = entries.starting_at(next) else { return Ok(()) };
         for entry in first_time.iter() {
             if entry.envelope.kind == EntryKind::Command {
-                self.facts.executed(entry.id.index, fingerprint(entry.payload))?;
+                self.facts.executed(entry.id.index, digest(entry.payload))?;
             }
         }
         self.executed.last = first_time.last();

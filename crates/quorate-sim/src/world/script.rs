@@ -37,7 +37,7 @@ use quorate_log::fault::Loss;
 
 pub use self::journal::{Journal, Nobody};
 pub use self::traffic::Traffic;
-use super::observed::fingerprint;
+use super::observed::digest;
 use super::plan::Plan;
 use super::workload::{End, Workload};
 use super::{Setup, World, nanos, usual_raft};
@@ -308,7 +308,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         let before = live.replica.last();
         let asked = self.script.asks(&mut self.clients.last_request, node);
-        self.facts.called(asked.0, fingerprint(&bytes));
+        self.facts.called(asked.0, digest(&bytes));
         let live = self.nodes[node].live()?;
         let input = ReplicaInput::Call { call: CallId(asked.0), command: bytes };
         live.replica.handle(local, input, &mut live.effects);
@@ -426,7 +426,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// How often something happened, by its name in [`World::counts`].
     #[must_use]
     pub fn count_of(&self, what: &str) -> u64 {
-        self.counts.get(what).copied().unwrap_or_default()
+        self.counts.of(what)
     }
 
     /// What a node dropped or had to do again in this life; nothing while it is down.

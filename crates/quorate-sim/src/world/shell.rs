@@ -17,7 +17,7 @@ use quorate_log::Progress;
 
 use super::damage::damage;
 use super::network::Fate;
-use super::observed::{OnPurpose, fingerprint};
+use super::observed::{OnPurpose, digest, fingerprint};
 use super::plan::Fault;
 use super::script::traffic;
 use super::trace::{Arrival, TraceEvent, name};
@@ -38,7 +38,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Gives a node an input and sees to it that it wakes up.
     pub(super) fn give(&mut self, node: usize, input: ReplicaInput) {
         if let ReplicaInput::Call { call, command } = &input {
-            self.facts.called(call.0, fingerprint(command));
+            self.facts.called(call.0, digest(command));
         }
         let Some(live) = self.nodes[node].live() else { return };
         live.inbox.push(input);
@@ -78,7 +78,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let Some(live) = self.nodes[node].live() else { return Ok(()) };
         live.waking = false;
         let mut effects = core::mem::take(&mut live.effects);
-        for input in core::mem::take(&mut live.inbox) {
+        for input in live.inbox.drain(..) {
             live.replica.handle(local, input, &mut effects);
         }
         live.replica.handle(local, ReplicaInput::Flush, &mut effects);
@@ -183,7 +183,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 
     fn check_node(&mut self, node: usize) -> Result<(), Broken> {
-        if mutant!(SampledInvariants) && !self.number.is_multiple_of(1000) {
+        if mutant!(SampledInvariants) && !self.queue.planned().is_multiple_of(1000) {
             return Ok(());
         }
         let Some(live) = self.nodes[node].as_live() else { return Ok(()) };
@@ -250,24 +250,24 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             let what = format!("n{from} makes a frame that is too large to send", from = from + 1);
             return Err(Broken::new("frames fit", what));
         };
-        let bytes = packed.encoded.to_vec();
-        self.count("frame");
-        self.count_bytes(bytes.len());
+        let bytes = packed.encoded.into_vec();
+        self.counts.frames += 1;
+        self.counts.frame_bytes += bytes.len() as u64;
         let size = (bytes.len(), is_reply);
         let fate = self.network.fate(&self.plan, self.now, (from, target), size);
         let number = self.trace.number_frame();
         if let Some(words) = words {
             self.note_sent(number, (from, target), words, (bytes.len(), &fate));
         }
-        for fault in self.network.take_struck() {
+        while let Some(fault) = self.network.next_struck() {
             self.count(fault.name());
         }
         let Fate::Arrives(arrivals) = fate else { return Ok(()) };
         let bytes = Rc::new(bytes);
         self.script.record((number, from, target), boot, &bytes);
-        for span in arrivals {
+        for span in arrivals.iter() {
             let bytes = Rc::clone(&bytes);
-            self.after(span, Event::Frame { number, from, to: target, boot, bytes });
+            self.after(*span, Event::Frame { number, from, to: target, boot, bytes });
         }
         Ok(())
     }
@@ -368,7 +368,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.facts.persisted(node, token)?;
                 let last = self.facts.nodes[node].durable.len() as u64;
                 self.trace.note(self.now, || TraceEvent::Persists { node: name(node), last });
-                self.count("persisted");
+                self.counts.persisted += 1;
                 self.give(node, ReplicaInput::Persisted(token));
             }
             Progress::Fenced => self.count("fence"),
@@ -483,10 +483,6 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         for id in ready {
             self.answer_read(node, id);
         }
-    }
-
-    fn count_bytes(&mut self, bytes: usize) {
-        *self.counts.entry("frame bytes").or_default() += bytes as u64;
     }
 }
 
