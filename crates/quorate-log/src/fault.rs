@@ -244,11 +244,11 @@ impl FaultFs {
     }
 
     /// Makes a file out of nothing, durably.
-    pub fn plant(&self, name: &str, bytes: Vec<u8>) {
+    pub fn plant(&self, name: &str, bytes: &[u8]) {
         let mut disk = self.disk();
         disk.exists = true;
         let inode = disk.inodes.len();
-        let present = Image::of(&bytes);
+        let present = Image::of(bytes);
         disk.inodes.push(Inode { durable: present.clone(), present, ..Inode::default() });
         disk.call(name, inode);
         disk.durable_names.insert(name.to_owned(), inode);

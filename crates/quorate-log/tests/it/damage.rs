@@ -224,7 +224,7 @@ fn a_gap_below_the_base_is_no_damage() {
         let fs = fs.duplicate();
         for (bit, name) in segments(&before)[..4].iter().enumerate() {
             if survivors >> bit & 1 == 1 {
-                fs.plant(name, before.bytes(name).unwrap());
+                fs.plant(name, &before.bytes(name).unwrap());
             }
         }
         let mut again = open(fs.another()).unwrap();

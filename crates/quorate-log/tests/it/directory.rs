@@ -87,7 +87,7 @@ fn a_directory_of_another_cluster_is_refused() {
 #[test]
 fn something_else_than_a_data_directory_is_left_alone() {
     let fs = FaultFs::new();
-    fs.plant("thesis.tex", b"years of work".to_vec());
+    fs.plant("thesis.tex", b"years of work");
     let error = open(fs.another()).unwrap_err();
     assert!(matches!(error, OpenError::NotADataDirectory { .. }), "{error}");
     assert!(error.to_string().contains("thesis.tex"));
@@ -164,9 +164,9 @@ fn a_newer_format_is_refused_in_every_file() {
 fn unknown_files_are_left_alone_and_named() {
     let fs = FaultFs::new();
     drop(founded(fs.another()));
-    fs.plant("notes.txt", b"keep me".to_vec());
-    fs.plant("log-xyz.seg", Vec::new());
-    fs.plant("base.tmp", b"half written".to_vec());
+    fs.plant("notes.txt", b"keep me");
+    fs.plant("log-xyz.seg", &[]);
+    fs.plant("base.tmp", b"half written");
     let recovered = open(fs.another()).unwrap();
     let names: Vec<String> =
         recovered.report.unknown_files.iter().map(|path| path.display().to_string()).collect();

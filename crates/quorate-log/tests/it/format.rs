@@ -72,7 +72,7 @@ fn load(text: &str) -> FaultFs {
                 bytes[at + place] = u8::from_str_radix(byte, 16).unwrap();
             }
         }
-        fs.plant(name, bytes);
+        fs.plant(name, &bytes);
     }
     fs
 }

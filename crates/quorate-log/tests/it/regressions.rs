@@ -211,7 +211,7 @@ fn an_old_segment_under_another_name_is_refused() {
     }
     drop(log);
     let old = fs.bytes("log-0000000000000002.seg").unwrap();
-    fs.plant("log-0000000000000005.seg", old.clone());
+    fs.plant("log-0000000000000005.seg", &old);
     let error = open(fs.another()).unwrap_err();
     assert!(matches!(error, OpenError::Damaged(_)), "{error}");
     fs.lose("log-0000000000000005.seg");

@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::cmp::Reverse;
 
 use quorate::StateMachine;
 use quorate_core::{Index, RoleName, Term};
@@ -127,19 +126,16 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     /// What a paused node or a stuck disk has put off is due at once.
     fn hurry(&mut self) {
-        let (now, queue) = (self.now, core::mem::take(&mut self.queue));
-        let hurried = queue.into_iter().map(|Reverse(mut scheduled)| {
-            if let Event::Wake { .. }
-            | Event::LogStep { .. }
-            | Event::ApplyStep { .. }
-            | Event::OpenStep { .. }
-            | Event::ReadBack { .. } = scheduled.event
-            {
-                scheduled.at = now;
-            }
-            Reverse(scheduled)
+        self.queue.hurry(self.now, |event| {
+            matches!(
+                event,
+                Event::Wake { .. }
+                    | Event::LogStep { .. }
+                    | Event::ApplyStep { .. }
+                    | Event::OpenStep { .. }
+                    | Event::ReadBack { .. }
+            )
         });
-        self.queue = hurried.collect();
     }
 
     /// Whether a node must not start.

@@ -1,11 +1,11 @@
 //! What is going to happen, ordered by time and then by the order in which it was planned.
 //!
 //! The heap holds keys alone, one number each, because they move on every step; events stay where
-//! they are put until their time comes.
+//! they are put until their time comes. A parent has four children: half as many levels as with
+//! two, and the children of one parent lie side by side.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
+/// Children of a place in the heap.
+const CHILDREN: usize = 4;
 /// Bits of a key that say where its event is kept.
 const SLOT_BITS: u32 = 24;
 /// Bits of a key that say how many events were planned before.
@@ -14,8 +14,8 @@ const NUMBER_BITS: u32 = 64 - SLOT_BITS;
 /// Events to come.
 #[derive(Debug)]
 pub(super) struct Queue<E> {
-    /// Time, number and slot of each, from the highest bits down.
-    due: BinaryHeap<Reverse<u128>>,
+    /// Time, number and slot of each, from the highest bits down; none is below its parent.
+    due: Vec<u128>,
     events: Vec<Option<E>>,
     /// Slots without an event.
     free: Vec<usize>,
@@ -25,7 +25,7 @@ pub(super) struct Queue<E> {
 
 impl<E> Queue<E> {
     pub(super) const fn new() -> Self {
-        Self { due: BinaryHeap::new(), events: Vec::new(), free: Vec::new(), planned: 0 }
+        Self { due: Vec::new(), events: Vec::new(), free: Vec::new(), planned: 0 }
     }
 
     /// Events planned so far.
@@ -43,22 +43,81 @@ impl<E> Queue<E> {
         assert!(slot >> SLOT_BITS == 0 && self.planned >> NUMBER_BITS == 0, "a run is short");
         self.events[slot] = Some(event);
         let key = (self.planned << SLOT_BITS) | slot as u64;
-        self.due.push(Reverse(u128::from(at) << 64 | u128::from(key)));
+        let key = u128::from(at) << 64 | u128::from(key);
+        self.due.push(key);
+        self.rise(key);
     }
 
     /// Takes the next event, if it is due by then, and says when it is due.
     pub(super) fn pop_before(&mut self, until: u64) -> Option<(u64, E)> {
-        let Reverse(next) = self.due.peek()?;
-        let at = u64::try_from(next >> 64).expect("half of 128 bits");
+        let key = *self.due.first()?;
+        let at = u64::try_from(key >> 64).expect("half of 128 bits");
         if at > until {
             return None;
         }
-        let Reverse(key) = self.due.pop()?;
-        let slot = usize::try_from(key & ((1 << SLOT_BITS) - 1)).expect("slots are few");
+        let last = self.due.pop()?;
+        if !self.due.is_empty() {
+            self.sink(last);
+        }
+        let slot = slot_of(key);
         let event = self.events[slot].take().expect("every key has its event");
         self.free.push(slot);
         Some((at, event))
     }
+
+    /// Lets the events that `hurries` picks be due at once, in the order of their plans.
+    pub(super) fn hurry(&mut self, now: u64, hurries: impl Fn(&E) -> bool) {
+        for key in &mut self.due {
+            if self.events[slot_of(*key)].as_ref().is_some_and(&hurries) {
+                *key = u128::from(now) << 64 | *key & u128::from(u64::MAX);
+            }
+        }
+        // What is sorted is a heap, too.
+        self.due.sort_unstable();
+    }
+
+    /// Finds the place of a key that was put at the end.
+    fn rise(&mut self, key: u128) {
+        let mut place = self.due.len() - 1;
+        while place > 0 {
+            let parent = (place - 1) / CHILDREN;
+            if self.due[parent] < key {
+                break;
+            }
+            self.due[place] = self.due[parent];
+            place = parent;
+        }
+        self.due[place] = key;
+    }
+
+    /// Finds the place of a key that takes that of the first.
+    fn sink(&mut self, key: u128) {
+        let mut place = 0;
+        loop {
+            let first = place * CHILDREN + 1;
+            let end = self.due.len().min(first + CHILDREN);
+            let Some(children) = self.due.get(first..end).filter(|children| !children.is_empty())
+            else {
+                break;
+            };
+            let (mut child, mut least) = (first, children[0]);
+            for (other, key) in (first..end).zip(children).skip(1) {
+                if *key < least {
+                    (child, least) = (other, *key);
+                }
+            }
+            if key < least {
+                break;
+            }
+            self.due[place] = least;
+            place = child;
+        }
+        self.due[place] = key;
+    }
+}
+
+fn slot_of(key: u128) -> usize {
+    usize::try_from(key & ((1 << SLOT_BITS) - 1)).expect("slots are few")
 }
 
 #[cfg(test)]
@@ -86,5 +145,20 @@ mod tests {
         let rest: Vec<_> = std::iter::from_fn(|| queue.pop_before(u64::MAX)).collect();
         assert_eq!(rest, planned);
         assert!(queue.events.len() <= 1_000 && queue.planned() == 1_000);
+    }
+
+    #[test]
+    fn what_is_hurried_comes_at_once_and_in_order() {
+        let mut queue = Queue::new();
+        for number in 0..20_u64 {
+            queue.push(100 + number % 7, number);
+        }
+        queue.hurry(50, |number| number % 2 == 0);
+        let taken: Vec<_> = std::iter::from_fn(|| queue.pop_before(u64::MAX)).collect();
+        let mut expected: Vec<_> = (0..20_u64).step_by(2).map(|number| (50, number)).collect();
+        let mut others: Vec<_> = (1..20_u64).step_by(2).map(|n| (100 + n % 7, n)).collect();
+        others.sort_unstable();
+        expected.append(&mut others);
+        assert_eq!(taken, expected);
     }
 }

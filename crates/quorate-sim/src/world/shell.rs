@@ -59,6 +59,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     pub(super) fn fire_timer(&mut self, node: usize) -> Result<(), Broken> {
         let (now, clock) = (self.now, self.nodes[node].clock);
         let Some(live) = self.nodes[node].live() else { return Ok(()) };
+        // Another event was made for an earlier deadline since this one was, and came before it.
+        if live.timer_at != Some(now) {
+            return Ok(());
+        }
         live.timer_at = None;
         let due = live.replica.next_deadline().is_some_and(|due| due <= clock.local(now));
         if due {
@@ -205,8 +209,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     fn facts_follow(&mut self, node: usize, commit: Index) -> Result<(), Broken> {
         let Some(live) = self.nodes[node].as_live() else { return Ok(()) };
         let term = live.replica.term();
-        let roster = live.replica.roster();
-        self.facts.committed_on(node, commit, term, || roster.membership())
+        let membership = || live.replica.roster().membership();
+        self.facts.committed_on(node, commit, term, membership)
     }
 
     /// Where a node is paused, its step comes later.
@@ -228,10 +232,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         } else {
             Duration::ZERO
         };
-        let (life, clock) = (self.nodes[node].life, self.nodes[node].clock);
+        let (now, life, clock) = (self.now, self.nodes[node].life, self.nodes[node].clock);
         let Some(live) = self.nodes[node].live() else { return };
         let Some(due) = live.replica.next_deadline() else { return };
-        let due = clock.world(due) + super::nanos(late);
+        let due = (clock.world(due) + super::nanos(late)).max(now);
         if live.timer_at.is_none_or(|at| due < at) {
             live.timer_at = Some(due);
             self.at(due, Event::Timer { node, life });
