@@ -260,7 +260,8 @@ impl Network {
 
     fn delay(&mut self, plan: &Plan) -> Duration {
         let heavy = self.rng.heavy_tailed(plan.delay);
-        let even = self.rng.span(plan.delay / 2, plan.delay + plan.delay / 2);
+        let mean = nanos(plan.delay);
+        let even = Duration::from_nanos(self.rng.range(mean / 2..mean + mean / 2));
         if self.calm {
             return even.min(Duration::from_millis(10));
         }

@@ -95,22 +95,24 @@ impl<E> Queue<E> {
         let mut place = 0;
         loop {
             let first = place * CHILDREN + 1;
-            let end = self.due.len().min(first + CHILDREN);
-            let Some(children) = self.due.get(first..end).filter(|children| !children.is_empty())
-            else {
-                break;
-            };
-            let (mut child, mut least) = (first, children[0]);
-            for (other, key) in (first..end).zip(children).skip(1) {
-                if *key < least {
-                    (child, least) = (other, *key);
+            let Some(children) = self.due.get(first..) else { break };
+            let (child, least) = match children.first_chunk::<CHILDREN>() {
+                Some([a, b, c, d]) => {
+                    let left = if b < a { (1, *b) } else { (0, *a) };
+                    let right = if d < c { (3, *d) } else { (2, *c) };
+                    if right.1 < left.1 { right } else { left }
                 }
-            }
+                None => {
+                    let children = children.iter().copied().enumerate();
+                    let Some(least) = children.min_by_key(|(_, key)| *key) else { break };
+                    least
+                }
+            };
             if key < least {
                 break;
             }
             self.due[place] = least;
-            place = child;
+            place = first + child;
         }
         self.due[place] = key;
     }
