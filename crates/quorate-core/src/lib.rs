@@ -92,6 +92,7 @@ pub mod input;
 mod log;
 pub mod membership;
 pub mod message;
+mod node_map;
 mod progress;
 pub mod raft;
 pub mod recent;

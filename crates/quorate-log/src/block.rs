@@ -10,14 +10,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use quorate_core::{EntryId, Index, Run, Term};
+use quorate_core::{EntryId, EntryKind, Index, Run, Term};
 
+use crate::heads::{Head, Heads};
 use crate::record::{
     CHECKED_FROM, ENVELOPE_AT, ENVELOPE_BYTES, EntryRef, Envelope, Limits, RECORD_HEADER_BYTES,
     RecordError, walk,
 };
-use crate::runs::Runs;
-use crate::wire::{put, put_u32, put_u64, take, take_u64};
+use crate::wire::{put, put_u32, put_u64, take};
 
 /// Encodes entries one after another into one block.
 ///
@@ -25,8 +25,9 @@ use crate::wire::{put, put_u32, put_u64, take, take_u64};
 #[derive(Clone, Debug, Default)]
 pub struct BlockBuilder {
     bytes: Vec<u8>,
-    /// Start of each record.
-    offsets: Vec<u32>,
+    /// Start of each record but the first: a block of one entry needs no memory for it.
+    starts: Vec<u32>,
+    heads: Heads,
     first: Index,
     last: EntryId,
 }
@@ -35,7 +36,13 @@ impl BlockBuilder {
     /// A builder without entries.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), offsets: Vec::new(), first: Index::ZERO, last: EntryId::ZERO }
+        Self {
+            bytes: Vec::new(),
+            starts: Vec::new(),
+            heads: Heads::new(),
+            first: Index::ZERO,
+            last: EntryId::ZERO,
+        }
     }
 
     /// A builder with room for a batch.
@@ -43,7 +50,7 @@ impl BlockBuilder {
     pub fn with_capacity(entries: usize, bytes: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(bytes),
-            offsets: Vec::with_capacity(entries),
+            starts: Vec::with_capacity(entries.saturating_sub(1)),
             ..Self::new()
         }
     }
@@ -55,40 +62,42 @@ impl BlockBuilder {
     /// When `index` does not follow the entry before, `term` is zero or lower than the one before,
     /// or the block would exceed 4 GiB.
     pub fn push(&mut self, index: Index, term: Term, envelope: &Envelope, payload: &[u8]) {
-        if self.offsets.is_empty() {
+        assert!(term > Term::ZERO && term >= self.last.term, "terms of a log never decrease");
+        let start = self.bytes.len();
+        let size = RECORD_HEADER_BYTES + payload.len();
+        assert!(u32::try_from(start + size).is_ok(), "a block is smaller than 4 GiB");
+        if start == 0 {
             assert!(index > Index::ZERO, "the first entry of a log has index 1");
             self.first = index;
         } else {
             assert_eq!(index, self.last.index.next(), "indices of a block have no gap");
+            self.starts.push(u32::try_from(start).expect("checked with the end"));
         }
-        assert!(term > Term::ZERO && term >= self.last.term, "terms of a log never decrease");
-        let start = self.bytes.len();
-        let end = start + RECORD_HEADER_BYTES + payload.len();
-        assert!(u32::try_from(end).is_ok(), "a block is smaller than 4 GiB");
         let length = u32::try_from(ENVELOPE_BYTES + payload.len()).expect("checked with the end");
         let mut head = [0; RECORD_HEADER_BYTES];
         put_u32(&mut head, 0, length);
         put_u64(&mut head, 8, index.0);
         put_u64(&mut head, 16, term.0);
         put(&mut head, ENVELOPE_AT, envelope.encode());
-        let crc = crc32c::crc32c_append(crc32c::crc32c(&head[CHECKED_FROM..]), payload);
-        put_u32(&mut head, 4, crc);
+        self.bytes.reserve(size);
         self.bytes.extend_from_slice(&head);
         self.bytes.extend_from_slice(payload);
-        self.offsets.push(u32::try_from(start).expect("checked with the end"));
+        let crc = crc32c::crc32c(&self.bytes[start + CHECKED_FROM..]);
+        put_u32(&mut self.bytes[start..], 4, crc);
+        self.heads.push(term, envelope.kind, u32::try_from(size).expect("checked with the end"));
         self.last = EntryId::new(index, term);
     }
 
     /// Whether no entry was pushed.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.offsets.is_empty()
+        self.bytes.is_empty()
     }
 
     /// Number of entries.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.offsets.len()
+        if self.is_empty() { 0 } else { self.starts.len() + 1 }
     }
 
     /// Encoded bytes so far.
@@ -105,8 +114,8 @@ impl BlockBuilder {
     #[must_use]
     pub fn finish(&mut self) -> Arc<Block> {
         assert!(!self.is_empty(), "a block has at least one entry");
-        let Self { bytes, offsets, first, last } = std::mem::take(self);
-        Arc::new(Block { bytes, offsets, first, last })
+        let Self { bytes, starts, heads, first, last } = std::mem::take(self);
+        Arc::new(Block { bytes, starts, heads, first, last })
     }
 }
 
@@ -114,8 +123,9 @@ impl BlockBuilder {
 #[derive(PartialEq, Eq)]
 pub struct Block {
     bytes: Vec<u8>,
-    /// Start of each record.
-    offsets: Vec<u32>,
+    /// Start of each record but the first.
+    starts: Vec<u32>,
+    heads: Heads,
     first: Index,
     last: EntryId,
 }
@@ -127,8 +137,22 @@ impl Block {
     ///
     /// When the bytes break any rule that the module lists.
     pub fn decode(bytes: Vec<u8>, limits: Limits) -> Result<Arc<Self>, RecordError> {
-        let (offsets, first, last) = verify(&bytes, limits)?;
-        Ok(Arc::new(Self { bytes, offsets, first, last }))
+        let limit = limits.block_bytes.min(u32::MAX as usize);
+        if bytes.len() > limit {
+            return Err(RecordError::BlockTooLarge { bytes: bytes.len(), limit });
+        }
+        let (mut starts, mut heads, mut first) = (Vec::new(), Heads::new(), Index::ZERO);
+        let last = walk(&bytes, limits, |entry, offset| {
+            if offset == 0 {
+                first = entry.id.index;
+            } else {
+                starts.push(u32::try_from(offset).expect("a block is smaller than 4 GiB"));
+            }
+            let size = u32::try_from(RECORD_HEADER_BYTES + entry.payload.len());
+            let size = size.expect("a block is smaller than 4 GiB");
+            heads.push(entry.id.term, entry.envelope.kind, size);
+        })?;
+        Ok(Arc::new(Self { bytes, starts, heads, first, last }))
     }
 
     /// Index of the first entry.
@@ -147,7 +171,7 @@ impl Block {
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a block is never empty")]
     pub const fn len(&self) -> usize {
-        self.offsets.len()
+        self.starts.len() + 1
     }
 
     /// All records, encoded.
@@ -159,61 +183,43 @@ impl Block {
     /// The entry at `index`, if it is here.
     #[must_use]
     pub fn entry(&self, index: Index) -> Option<EntryRef<'_>> {
-        let record = self.record(index)?;
-        let envelope = take::<ENVELOPE_BYTES>(record, ENVELOPE_AT)?;
-        Some(EntryRef {
-            id: EntryId::new(index, self.term(index)?),
-            envelope: Envelope::decode(&envelope).ok()?,
-            payload: record.get(RECORD_HEADER_BYTES..)?,
-        })
+        let position = self.position(index)?;
+        let record = self.bytes.get(self.start(position)..self.start(position + 1))?;
+        entry_of(record, EntryId::new(index, self.term(index)?))
     }
 
     /// Term of the entry at `index`, if it is here.
     #[must_use]
     pub fn term(&self, index: Index) -> Option<Term> {
-        take_u64(self.record(index)?, 16).map(Term)
-    }
-
-    /// The bytes of one record.
-    fn record(&self, index: Index) -> Option<&[u8]> {
-        let position = self.position(index)?;
-        self.bytes.get(self.start(position)?..self.start(position + 1)?)
+        let position = u32::try_from(self.position(index)?).ok()?;
+        self.heads.at(position).map(|head| head.term)
     }
 
     /// Which record has this index.
     fn position(&self, index: Index) -> Option<usize> {
         let position = usize::try_from(index.0.checked_sub(self.first.0)?).ok()?;
-        (position < self.offsets.len()).then_some(position)
+        (position < self.len()).then_some(position)
     }
 
     /// Where a record begins; the end of the bytes for the one after the last.
-    fn start(&self, position: usize) -> Option<usize> {
-        if position == self.offsets.len() {
-            return Some(self.bytes.len());
+    fn start(&self, position: usize) -> usize {
+        match position.checked_sub(1) {
+            None => 0,
+            Some(at) => self.starts.get(at).map_or(self.bytes.len(), |&start| start as usize),
         }
-        self.offsets.get(position).map(|&offset| offset as usize)
     }
+}
+
+/// The entry that a verified record holds.
+fn entry_of(record: &[u8], id: EntryId) -> Option<EntryRef<'_>> {
+    let envelope = Envelope::decode(&take::<ENVELOPE_BYTES>(record, ENVELOPE_AT)?).ok()?;
+    Some(EntryRef { id, envelope, payload: record.get(RECORD_HEADER_BYTES..)? })
 }
 
 impl fmt::Debug for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Block({}..={}, {} bytes)", self.first, self.last, self.bytes.len())
     }
-}
-
-/// Checks every record and finds where each begins.
-fn verify(bytes: &[u8], limits: Limits) -> Result<(Vec<u32>, Index, EntryId), RecordError> {
-    let limit = limits.block_bytes.min(u32::MAX as usize);
-    if bytes.len() > limit {
-        return Err(RecordError::BlockTooLarge { bytes: bytes.len(), limit });
-    }
-    let mut offsets = Vec::new();
-    let mut first = None;
-    let last = walk(bytes, limits, |entry, offset| {
-        first.get_or_insert(entry.id.index);
-        offsets.push(u32::try_from(offset).expect("a block is smaller than 4 GiB"));
-    })?;
-    Ok((offsets, first.unwrap_or_default(), last))
 }
 
 /// Consecutive entries of one block: what is sent, written and applied.
@@ -283,9 +289,7 @@ impl Entries {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         let range = self.range();
-        let start = self.block.start(range.start).expect("the block holds its slices");
-        let end = self.block.start(range.end).expect("the block holds its slices");
-        &self.block.bytes[start..end]
+        &self.block.bytes[self.block.start(range.start)..self.block.start(range.end)]
     }
 
     /// The entry at `index`, if it is in this slice.
@@ -299,10 +303,30 @@ impl Entries {
 
     /// Every entry in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = EntryRef<'_>> {
-        self.range().map(|position| {
-            let index = self.block.first.plus(position as u64);
-            self.block.entry(index).expect("the block holds its slices, and is verified")
+        let range = self.range();
+        let mut rest = self.bytes();
+        let mut at = self.block.start(range.start);
+        let (mut index, mut head) = (self.first, None::<&Head>);
+        range.map(move |position| {
+            let end = self.block.start(position + 1);
+            let (record, after) = rest.split_at(end - at);
+            (rest, at) = (after, end);
+            let position = u32::try_from(position).expect("a block is smaller than 4 GiB");
+            if head.is_none_or(|head| head.end() <= position) {
+                head = self.block.heads.at(position);
+            }
+            let term = head.expect("heads cover the block").term;
+            let id = EntryId::new(index, term);
+            index = index.plus(1);
+            entry_of(record, id).expect("the block is verified")
         })
+    }
+
+    /// Those of the entries that lie in `first..=last`; `None` when there are none.
+    #[must_use]
+    pub fn part(&self, first: Index, last: Index) -> Option<Self> {
+        let (first, last) = (self.first.max(first), self.last.min(last));
+        (first <= last).then(|| Self { block: Arc::clone(&self.block), first, last })
     }
 
     /// The entries before `index` and those from it on.
@@ -314,44 +338,52 @@ impl Entries {
     /// The entries from `index` on; `None` when there are none.
     #[must_use]
     pub fn starting_at(&self, index: Index) -> Option<Self> {
-        Self::of(Arc::clone(&self.block), self.first.max(index), self.last)
+        self.part(index, self.last)
     }
 
     /// The entries up to and with `index`; `None` when there are none.
     #[must_use]
     pub fn up_to(&self, index: Index) -> Option<Self> {
-        Self::of(Arc::clone(&self.block), self.first, self.last.min(index))
+        self.part(self.first, index)
     }
 
     /// The longest beginning that fits `max_bytes`, but always at least the first entry.
     #[must_use]
     pub fn within(&self, max_bytes: usize) -> Self {
         let range = self.range();
-        let start = self.block.start(range.start).expect("the block holds its slices");
-        let starts = &self.block.offsets[range.start..range.end];
-        let fitting = starts.partition_point(|&offset| offset as usize - start <= max_bytes);
-        // The partition counts records that *begin* within the limit: the last of them may end
-        // beyond it.
-        let whole = if self.bytes().len() <= max_bytes { self.len() } else { fitting - 1 };
+        if self.bytes().len() <= max_bytes {
+            return self.clone();
+        }
+        let start = self.block.start(range.start);
+        // Each record but the first begins where the one before ends.
+        let ends = &self.block.starts[range.start..range.end - 1];
+        let whole = ends.partition_point(|&end| end as usize - start <= max_bytes);
         let last = self.first.plus((whole.max(1) - 1) as u64);
         Self { block: Arc::clone(&self.block), first: self.first, last }
     }
 
-    /// What the core is told: entries of one term and kind together.
+    /// What the core is told: entries of one term and kind together, in order.
     ///
     /// A membership entry is a run of its own, without its content: whoever knows the codec of
     /// memberships sets it. A run whose entries differ in size has at most 64 of them, so that an
     /// average over it is of use.
+    pub fn runs(&self) -> impl Iterator<Item = Run> {
+        let range = self.range();
+        let part = move |head: &Head| {
+            let start = range.start.max(head.start as usize);
+            let end = range.end.min(head.end() as usize);
+            let count = u32::try_from(end.checked_sub(start).filter(|count| *count > 0)?).ok()?;
+            let bytes = (self.block.start(end) - self.block.start(start)) as u64;
+            let first = self.block.first.plus(start as u64);
+            Some(Run::new(first, count, head.term, head.kind, bytes))
+        };
+        self.block.heads.iter().filter_map(part)
+    }
+
+    /// Whether any of these entries carries a membership.
     #[must_use]
-    pub fn runs(&self) -> Vec<Run> {
-        let mut runs = Runs::default();
-        for position in self.range() {
-            let index = self.block.first.plus(position as u64);
-            let entry = self.block.entry(index).expect("the block holds its slices");
-            let bytes = (entry.payload.len() + RECORD_HEADER_BYTES) as u64;
-            runs.push(entry.id, entry.envelope.kind, bytes);
-        }
-        runs.finish()
+    pub fn has_membership(&self) -> bool {
+        self.runs().any(|run| run.kind == EntryKind::Membership)
     }
 
     /// Positions of these entries in the block.

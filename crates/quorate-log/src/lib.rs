@@ -55,6 +55,7 @@ pub mod error;
 pub mod fault;
 pub mod fs;
 mod hard_state;
+mod heads;
 pub mod log;
 pub mod memory;
 mod reader;

@@ -72,6 +72,15 @@ impl Log {
         self.head_at(index).map(|at| self.heads[at].term)
     }
 
+    /// Term of the entry at `index`, as [`Self::term_at`], and an index up to which, from there on,
+    /// all entries have it.
+    pub(crate) fn term_run(&self, index: Index) -> Option<(Term, Index)> {
+        if index == self.base.index {
+            return Some((self.base.term, index));
+        }
+        self.head_at(index).map(|at| (self.heads[at].term, self.head_last(at)))
+    }
+
     /// Whether exactly this entry is the base or held.
     pub(crate) fn holds(&self, id: EntryId) -> bool {
         self.term_at(id.index) == Some(id.term)
@@ -113,9 +122,9 @@ impl Log {
         self.last = from.previous();
     }
 
-    /// Estimated bytes of the entries above `after` up to and including `last`.
-    pub(crate) fn bytes_between(&self, after: Index, last: Index) -> u64 {
-        self.bytes_through(last).saturating_sub(self.bytes_through(after))
+    /// Bytes of all entries, on the scale of [`Self::bytes_through`].
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Runs from `from` on that fit into `max_bytes`; at least one entry where there is one.
@@ -183,16 +192,15 @@ impl Log {
     }
 
     fn joins_last_head(&self, run: &Run) -> bool {
-        let Some(at) = self.heads.len().checked_sub(1) else { return false };
-        let head = &self.heads[at];
-        let count = self.last.distance(head.first) + 1 + u64::from(run.count);
+        let Some(head) = self.heads.back() else { return false };
+        let (held, more) = (self.last.distance(head.first) + 1, u64::from(run.count));
         head.term == run.term
             && head.kind == run.kind
             && head.membership.is_none()
             && run.membership.is_none()
-            && count <= MAX_HEAD_ENTRIES
-            && run.bytes <= MAX_AVERAGED_BYTES * u64::from(run.count)
-            && self.average_bytes(at) <= MAX_AVERAGED_BYTES
+            && held + more <= MAX_HEAD_ENTRIES
+            && run.bytes <= MAX_AVERAGED_BYTES * more
+            && self.bytes - head.bytes_before <= MAX_AVERAGED_BYTES * held
     }
 
     fn run_of(&self, at: usize, first: Index, count: u64, average: u64) -> Run {
@@ -225,8 +233,8 @@ impl Log {
         (end - head.bytes_before) / (self.head_last(at).distance(head.first) + 1)
     }
 
-    /// Bytes of every entry up to and including `index`, on the scale of `bytes_before`.
-    fn bytes_through(&self, index: Index) -> u64 {
+    /// Estimated bytes of every entry up to and including `index`; only differences mean anything.
+    pub(crate) fn bytes_through(&self, index: Index) -> u64 {
         if index >= self.last {
             return self.bytes;
         }

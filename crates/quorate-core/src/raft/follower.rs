@@ -121,18 +121,36 @@ impl Raft {
             if from <= self.log.last().index {
                 self.truncate_from(from, effects);
             }
-            for run in above(&append.runs, from.previous()) {
-                self.append_run(&run);
+            for run in &append.runs {
+                self.append_above(run, from.previous());
             }
         }
         let end = append.end();
         let verified =
             if mutant!(CommitUnverified) { append.commit } else { append.commit.min(end) };
-        self.commit = self.commit.max(verified.min(self.log.last().index));
+        let known = self.commit.max(verified.min(self.log.last().index));
+        self.raise_commit(known);
         self.hand_out_committed(effects);
         let matched =
             if append.runs.is_empty() { end.min(self.durability.persisted()) } else { end };
         AppendReply::Accepted { matched }
+    }
+
+    /// Appends the part of a run that lies above `index`.
+    fn append_above(&mut self, run: &Run, index: Index) {
+        if run.last() <= index {
+            return;
+        }
+        if run.first > index {
+            return self.append_run(run);
+        }
+        let skipped = u32::try_from(index.distance(run.first) + 1)
+            .expect("fewer entries are skipped than the run holds");
+        let mut rest = run.clone();
+        rest.bytes -= run.bytes / u64::from(run.count) * u64::from(skipped);
+        rest.count -= skipped;
+        rest.first = index.next();
+        self.append_run(&rest);
     }
 }
 
@@ -142,21 +160,4 @@ enum Check {
     Agrees(Option<Index>),
     /// They do not; this is where they may.
     Missing(EntryId),
-}
-
-/// The part of `runs` above `index`.
-fn above(runs: &[Run], index: Index) -> Vec<Run> {
-    let mut rest = Vec::with_capacity(runs.len());
-    for run in runs.iter().filter(|run| run.last() > index) {
-        let mut run = run.clone();
-        if run.first <= index {
-            let skipped = u32::try_from(index.distance(run.first) + 1)
-                .expect("fewer entries are skipped than the run holds");
-            run.bytes -= run.bytes / u64::from(run.count) * u64::from(skipped);
-            run.count -= skipped;
-            run.first = index.next();
-        }
-        rest.push(run);
-    }
-    rest
 }

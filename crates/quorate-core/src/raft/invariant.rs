@@ -62,7 +62,7 @@ impl Raft {
         let last = self.log.last().index;
         let mut nodes = self.membership().nodes();
         nodes.retain(|id| *id != self.id);
-        assert!(leader.peers.keys().eq(&nodes), "a leader knows its peers and no one else");
+        assert!(leader.peers.ids().eq(nodes), "a leader knows its peers and no one else");
         for progress in leader.peers.values() {
             assert!(progress.matched < progress.next, "next is above match");
             assert!(progress.next <= last.next(), "next is in the log or just behind it");

@@ -35,7 +35,7 @@ impl Raft {
             return Err(ProposeError::NotLeader { leader: self.leader() });
         }
         let last = self.log.last().index;
-        let waiting = self.log.bytes_between(self.commit, last);
+        let waiting = self.log.bytes().saturating_sub(self.commit_bytes);
         let bytes = u64::from(bytes);
         if waiting > 0 && waiting + bytes > self.config.max_uncommitted_bytes {
             return Err(ProposeError::Overloaded);
@@ -99,7 +99,8 @@ impl Raft {
                 if matches!(progress.mode, Mode::Probe { .. }) && request >= progress.rejects_from {
                     progress.become_replicate();
                 }
-                if rose {
+                // What is at or below the commit index raises it no further.
+                if rose && matched > self.commit {
                     self.advance_commit(effects);
                     self.hand_out_committed(effects);
                 }
@@ -141,13 +142,13 @@ impl Raft {
         let (persisted, handed_out) = (self.durability.persisted(), self.durability.handed_out());
         let own = if mutant!(OwnCountUnsynced) { handed_out } else { persisted };
         let reached = committed(self.membership(), |id| {
-            let peer = || leader.peers.get(&id).map_or(Index::ZERO, |peer| peer.matched);
+            let peer = || leader.peers.get(id).map_or(Index::ZERO, |peer| peer.matched);
             if id == self.id { own } else { peer() }
         });
         // scenario: replication/figure_8
         let is_own_term = self.log.term_at(reached) == Some(self.term());
         if reached > self.commit && (is_own_term || mutant!(EarlierTermsCommit)) {
-            self.commit = reached;
+            self.raise_commit(reached);
             self.answer_confirmed_reads(effects);
         }
     }
@@ -159,24 +160,24 @@ impl Raft {
         if !self.config.check_quorum {
             return;
         }
-        let membership = std::sync::Arc::clone(self.membership());
         let Role::Leader(leader) = &mut self.role else { return };
         if leader.quorum_check_at > now {
             return;
         }
+        let membership = self.memberships.current();
         leader.quorum_check_at = now.after(min);
         let answers = |peer: NodeId| {
-            let heard = leader.peers.get(&peer).map(|peer| peer.heard_at);
+            let heard = leader.peers.get(peer).map(|peer| peer.heard_at);
             peer == id || heard.is_some_and(|heard_at| now.since(heard_at) < max)
         };
-        if !is_quorum(&membership, answers) && !mutant!(NoCheckQuorum) {
+        if !is_quorum(membership, answers) && !mutant!(NoCheckQuorum) {
             self.become_follower(self.term());
         }
     }
 
     pub(super) fn peer_mut(&mut self, peer: NodeId) -> Option<&mut Progress> {
         match &mut self.role {
-            Role::Leader(leader) => leader.peers.get_mut(&peer),
+            Role::Leader(leader) => leader.peers.get_mut(peer),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
         }
     }

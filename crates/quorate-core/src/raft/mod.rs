@@ -25,7 +25,6 @@ mod role;
 mod start;
 mod timers;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use start::Start;
@@ -41,6 +40,7 @@ use crate::input::Input;
 use crate::log::{Durability, Log};
 use crate::membership::{History, Membership};
 use crate::message::{AppendReply, Envelope, Message, ReadIndexReply, VoteReply};
+use crate::node_map::NodeMap;
 use crate::rng::Rng;
 use crate::status::{PeerStatus, RoleName, Status};
 use crate::time::Instant;
@@ -72,10 +72,14 @@ pub struct Raft {
     /// Reads of this node that a leader elsewhere must confirm.
     reads: ForwardedReads,
     /// Highest boot counter seen of each peer.
-    boots: BTreeMap<NodeId, BootCounter>,
+    boots: NodeMap<BootCounter>,
     sender: Sender,
     /// What [`Effect::Leadership`] last told.
     shown: (RoleName, Term, Option<NodeId>),
+    /// Bytes of the log up to the commit index; with each step of it they are looked up once.
+    commit_bytes: u64,
+    /// A leader's flush may find something to do.
+    unflushed: bool,
     halted: Option<HaltReason>,
 }
 
@@ -127,8 +131,13 @@ impl Raft {
             return;
         }
         self.now = self.now.max(now);
-        let start = effects.len();
         let flush = matches!(input, Input::Flush);
+        if flush && !self.wants_flush() {
+            return;
+        }
+        let start = effects.len();
+        let before = (self.is_leader(), self.commit);
+        let is_own = matches!(input, Input::Persisted(_) | Input::Applied(_));
         match input {
             Input::Message(envelope) => self.handle_message(envelope, effects),
             Input::Propose { bytes } => {
@@ -152,9 +161,19 @@ impl Raft {
         if self.halted.is_some() {
             return;
         }
+        // What this node's own disk and state machine report gives a leader's peers something to
+        // hear only where the commit index rose with it.
+        let is_quiet = is_own && before == (self.is_leader(), self.commit);
+        self.unflushed = !flush && (self.unflushed || self.is_leader() && !is_quiet);
         self.seal(start, flush, effects);
         self.show_leadership(effects);
         self.check_invariants();
+    }
+
+    /// Whether [`Input::Flush`] has anything to do; where not, it may be left out.
+    #[must_use]
+    pub fn wants_flush(&self) -> bool {
+        self.unflushed || !self.write.is_empty() || !self.reads.is_empty()
     }
 
     /// This node.
@@ -185,6 +204,13 @@ impl Raft {
     #[must_use]
     pub fn term_at(&self, index: Index) -> Option<Term> {
         self.log.term_at(index)
+    }
+
+    /// Term of the entry at `index`, where it is held or the base, and an index up to which, from
+    /// there on, all entries have it.
+    #[must_use]
+    pub fn term_run(&self, index: Index) -> Option<(Term, Index)> {
+        self.log.term_run(index)
     }
 
     /// Number of commands in the log above its base, up to and including `index`: what the
@@ -227,8 +253,8 @@ impl Raft {
     pub fn status(&self) -> Status {
         let peers = match &self.role {
             Role::Leader(leader) => {
-                let peer = |(id, progress): (&NodeId, &crate::progress::Progress)| PeerStatus {
-                    id: *id,
+                let peer = |(id, progress): (NodeId, &crate::progress::Progress)| PeerStatus {
+                    id,
                     matched: progress.matched,
                     next: progress.next,
                     replicating: matches!(progress.mode, crate::progress::Mode::Replicate(_)),
@@ -344,7 +370,7 @@ impl Raft {
 
     /// Remembers the boot of a peer; says whether it is the latest one seen.
     fn handle_boot(&mut self, peer: NodeId, boot: BootCounter) -> bool {
-        let known = self.boots.entry(peer).or_insert(boot);
+        let known = self.boots.get_or_insert(peer, boot);
         if boot < *known {
             return false;
         }
@@ -360,7 +386,9 @@ impl Raft {
             return effects.push(Effect::Dropped(DropReason::UnknownToken));
         }
         self.count_own_vote(token, effects);
-        self.advance_commit(effects);
+        if self.durability.persisted() > self.commit {
+            self.advance_commit(effects);
+        }
         self.hand_out_committed(effects);
     }
 
@@ -405,6 +433,15 @@ impl Raft {
         if last > self.applying {
             effects.push(Effect::Apply { first: self.applying.next(), last });
             self.applying = last;
+        }
+    }
+
+    /// Takes a higher commit index.
+    fn raise_commit(&mut self, commit: Index) {
+        debug_assert!(commit >= self.commit, "a commit index never falls");
+        if commit > self.commit {
+            self.commit = commit;
+            self.commit_bytes = self.log.bytes_through(commit);
         }
     }
 

@@ -166,7 +166,7 @@ impl Raft {
         let Role::Leader(leader) = &self.role else { return };
         let Some(newest) = leader.reads.back() else { return };
         let is_voter = self.membership().is_voter(peer);
-        let asked = leader.peers.get(&peer).is_some_and(|peer| peer.asked >= newest.requests_from);
+        let asked = leader.peers.get(peer).is_some_and(|peer| peer.asked >= newest.requests_from);
         if is_voter && !asked {
             self.heartbeat(peer, effects);
         }
@@ -231,7 +231,7 @@ impl Raft {
     fn index_reads(&mut self) {
         let commit = self.commit;
         let Role::Leader(leader) = &mut self.role else { return };
-        if commit < leader.opening && !mutant!(ReadBeforeOpening) {
+        if leader.reads.is_empty() || commit < leader.opening && !mutant!(ReadBeforeOpening) {
             return;
         }
         let unindexed = leader.reads.iter_mut().rev().take_while(|read| read.index.is_none());
@@ -239,16 +239,16 @@ impl Raft {
     }
 
     fn next_confirmed_read(&mut self) -> Option<(LeaderRead, Index)> {
-        let membership = std::sync::Arc::clone(self.membership());
         let id = self.id;
         let Role::Leader(leader) = &mut self.role else { return None };
         let read = *leader.reads.front()?;
         let index = read.index?;
+        let membership = self.memberships.current();
         let confirms = |peer: NodeId| {
-            let answered = leader.peers.get(&peer).map(|peer| peer.answered);
+            let answered = leader.peers.get(peer).map(|peer| peer.answered);
             peer == id || answered.is_some_and(|answered| answered >= read.requests_from)
         };
-        if !is_quorum(&membership, confirms) {
+        if !is_quorum(membership, confirms) {
             return None;
         }
         leader.reads.pop_front();

@@ -15,12 +15,14 @@ use crate::progress::Mode;
 impl Raft {
     /// The end of a wake-up: one append per peer for everything that came, and what reads need.
     pub(super) fn flush_leader(&mut self, effects: &mut Vec<Effect>) {
-        for peer in self.peers() {
+        let mut at = 0;
+        while let Some(peer) = self.peer_at(at) {
             self.replicate(peer, effects);
             self.ask_for_reads(peer, effects);
             if self.config.commit_notices {
                 self.notify_commit(peer, effects);
             }
+            at += 1;
         }
         self.answer_confirmed_reads(effects);
     }
@@ -28,7 +30,9 @@ impl Raft {
     /// Whoever heard nothing for a heartbeat interval hears something.
     pub(super) fn send_heartbeats(&mut self, effects: &mut Vec<Effect>) {
         let (now, every) = (self.now, self.config.heartbeat);
-        for peer in self.peers() {
+        let mut next = 0;
+        while let Some(peer) = self.peer_at(next) {
+            next += 1;
             let Some(progress) = self.peer_mut(peer) else { return };
             if now.since(progress.sent_at) < every {
                 continue;
@@ -130,7 +134,7 @@ impl Raft {
 
     fn send_append(&mut self, peer: NodeId, part: Part, effects: &mut Vec<Effect>) {
         let (now, commit) = (self.now, self.commit);
-        let recorded_boot = self.boots.get(&peer).copied().unwrap_or_default();
+        let recorded_boot = self.boots.get(peer).copied().unwrap_or_default();
         let Some(progress) = self.peer_mut(peer) else { return };
         let Part { prev, runs, wants_reply } = part;
         let recorded = progress.matched;
@@ -145,10 +149,11 @@ impl Raft {
         }
     }
 
-    fn peers(&self) -> Vec<NodeId> {
+    /// The peers of a leader, one after the other: what is sent to one may end the lead.
+    fn peer_at(&self, at: usize) -> Option<NodeId> {
         match &self.role {
-            Role::Leader(leader) => leader.peers.keys().copied().collect(),
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => Vec::new(),
+            Role::Leader(leader) => leader.peers.id_at(at),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
         }
     }
 

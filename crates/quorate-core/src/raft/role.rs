@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::id::{Index, NodeId, PersistToken, RequestId, Term};
+use crate::node_map::NodeMap;
 use crate::progress::Progress;
 use crate::raft::read::LeaderRead;
 use crate::status::RoleName;
@@ -50,7 +51,7 @@ pub(super) struct Leader {
     /// The entry that opened the term.
     pub(super) opening: Index,
     /// What is known of every other node of the membership.
-    pub(super) peers: BTreeMap<NodeId, Progress>,
+    pub(super) peers: NodeMap<Progress>,
     /// When to see whether a quorum still answers.
     pub(super) quorum_check_at: Instant,
     /// Reads that wait for the opening entry or for confirmation, oldest first.

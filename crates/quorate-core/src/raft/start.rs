@@ -1,6 +1,5 @@
 //! How a node begins: from what its log and hard state say, as a follower.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::read::ForwardedReads;
@@ -13,6 +12,7 @@ use crate::hard_state::HardState;
 use crate::id::{BootCounter, EntryId, Index, NodeId, RequestId};
 use crate::log::{Durability, Log};
 use crate::membership::{History, Membership};
+use crate::node_map::NodeMap;
 use crate::rng::Rng;
 use crate::status::RoleName;
 use crate::time::Instant;
@@ -66,6 +66,7 @@ impl Raft {
             return Err(StartError::TermBehindLog { last });
         }
         let commit = start.commit.max(start.base.index).min(last.index);
+        let commit_bytes = log.bytes_through(commit);
         let follower = Follower { leader: None, heard_at: None, election_at: start.now };
         let mut raft = Self {
             id: start.id,
@@ -82,7 +83,7 @@ impl Raft {
             applied: start.base.index,
             role: Role::Follower(follower),
             reads: ForwardedReads::default(),
-            boots: BTreeMap::new(),
+            boots: NodeMap::new(),
             sender: Sender {
                 id: start.id,
                 boot: start.boot,
@@ -90,6 +91,9 @@ impl Raft {
             },
             shown: (RoleName::Follower, start.hard_state.term, None),
             halted: None,
+            commit_bytes,
+            // What the shell knows as committed is handed out with the first flush.
+            unflushed: true,
         };
         let alone = raft.membership().voters() == [raft.id];
         if !alone || !raft.membership().outgoing().is_empty() {

@@ -81,7 +81,7 @@ proptest! {
     #[test]
     fn runs_say_what_the_entries_say(parts in parts()) {
         let all = Entries::all(build(5, &parts));
-        let runs = all.runs();
+        let runs: Vec<_> = all.runs().collect();
         let mut entries = all.iter();
         let mut bytes = 0;
         for run in &runs {

@@ -147,7 +147,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Request::Call(command) => {
                 let mut bytes = Vec::new();
                 command.encode(&mut bytes).expect("a workload makes commands that encode");
-                ReplicaInput::Call { call: CallId(number), command: bytes }
+                ReplicaInput::Call { call: CallId(number), command: bytes.into() }
             }
             Request::Read(query) => {
                 self.clients.queries.insert(number, query);

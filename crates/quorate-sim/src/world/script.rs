@@ -310,7 +310,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let asked = self.script.asks(&mut self.clients.last_request, node);
         self.facts.called(asked.0, digest(&bytes));
         let live = self.nodes[node].live()?;
-        let input = ReplicaInput::Call { call: CallId(asked.0), command: bytes };
+        let input = ReplicaInput::Call { call: CallId(asked.0), command: bytes.into() };
         live.replica.handle(local, input, &mut live.effects);
         let status = live.replica.status().raft;
         let index = live.replica.commands_through(status.last.index);
@@ -328,7 +328,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let mut bytes = Vec::new();
         command.encode(&mut bytes).expect("commands of a script encode");
         let asked = self.script.asks(&mut self.clients.last_request, node);
-        let input = ReplicaInput::Call { call: CallId(asked.0), command: bytes };
+        let input = ReplicaInput::Call { call: CallId(asked.0), command: bytes.into() };
         self.give_asked(node, asked, input);
         asked
     }

@@ -5,6 +5,8 @@ use quorate_core::mutant;
 use super::*;
 use crate::replica::tail::matches;
 
+const NANOS_PER_MILLI: u64 = 1_000_000;
+
 impl Replica {
     /// Gives the core one input, and does what it asks for. `incoming` holds the entries of the
     /// message that the input is, where it is one.
@@ -17,7 +19,7 @@ impl Replica {
     ) {
         let mut effects = std::mem::take(&mut self.effects);
         self.raft.handle(now, input, &mut effects);
-        let mut absorbed = false;
+        let mut absorbed = incoming.is_empty();
         for effect in effects.drain(..) {
             if let Effect::Truncated { from } = effect {
                 self.truncate(from, out);
@@ -46,7 +48,7 @@ impl Replica {
             Effect::Opened(id) => {
                 self.term_began = (now, self.tail.log_time_ms());
                 let envelope = EntryEnvelope::of(EntryKind::Opening, self.log_time_ms(now));
-                self.tail.push(id, &envelope, &[]);
+                self.tail.push(id, envelope, Command::Owned(Vec::new()));
             }
             Effect::Apply { last, .. } => {
                 self.feed.extend(last);
@@ -67,8 +69,8 @@ impl Replica {
     /// The log's time at this instant of this node's term as leader.
     pub(super) fn log_time_ms(&self, now: Instant) -> u64 {
         let (began, base) = self.term_began;
-        let passed = u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX);
-        base.saturating_add(passed)
+        let passed = now.as_nanos().saturating_sub(began.as_nanos());
+        base.saturating_add(passed / NANOS_PER_MILLI)
     }
 
     fn halt(&mut self, reason: ReplicaHalt, out: &mut Vec<ReplicaEffect>) {
@@ -81,17 +83,15 @@ impl Replica {
         let last = self.raft.last();
         for slice in incoming {
             let first = self.tail.last().index.next();
-            let part = slice.starting_at(first).and_then(|rest| rest.up_to(last.index));
-            let Some(part) = part else { continue };
+            let Some(part) = slice.part(first, last.index) else { continue };
             let raft = &self.raft;
             debug_assert!(
                 matches(std::slice::from_ref(&part), part.first(), part.last(), |index| {
-                    raft.term_at(index)
+                    raft.term_run(index)
                 }),
                 "what the core accepted is what came"
             );
-            let has_membership = slice.runs().iter().any(|r| r.kind == EntryKind::Membership);
-            if has_membership {
+            if slice.has_membership() {
                 self.rosters.extend(heads::rosters(&part));
             }
             self.tail.extend(part);
@@ -149,6 +149,13 @@ impl Replica {
                         self.undelivered.push(Dropped { to, request });
                         return;
                     }
+                    if self.outbox.is_free(envelope.to, after) {
+                        out.push(ReplicaEffect::Send {
+                            to: envelope.to,
+                            frame: Frame::Raft { envelope, entries: rest },
+                        });
+                        return;
+                    }
                     Payload::Ready(rest)
                 } else {
                     let before = last.min(held.previous());
@@ -159,6 +166,11 @@ impl Replica {
                         bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
                     }
                 }
+            }
+            _ if self.outbox.is_free(envelope.to, after) => {
+                let (to, entries) = (envelope.to, Vec::new());
+                return out
+                    .push(ReplicaEffect::Send { to, frame: Frame::Raft { envelope, entries } });
             }
             _ => Payload::Ready(Vec::new()),
         };
@@ -212,7 +224,7 @@ impl Replica {
             Ok(slices) => {
                 let end = slices.last().map_or_else(|| first.previous(), Entries::last);
                 let raft = &self.raft;
-                let known = matches(&slices, first, end, |index| raft.term_at(index));
+                let known = matches(&slices, first, end, |index| raft.term_run(index));
                 if known && end >= first && end <= last {
                     for slice in slices {
                         self.hand_out(slice, out);
@@ -300,15 +312,15 @@ pub(super) fn is_promised(entries: &[Entries], envelope: &Envelope) -> bool {
     let (first, last) = (append.prev.index.next(), append.end());
     if mutant!(BytesByIndexAlone) {
         let term_of = |index| entries.iter().find_map(|slice| slice.block().term(index));
-        return matches(entries, first, last, term_of);
+        return matches(entries, first, last, |index| Some((term_of(index)?, index)));
     }
     let mut runs = append.runs.iter();
     let mut run: Option<&Run> = runs.next();
-    let term_of = |index: Index| {
+    let term_run = |index: Index| {
         while run.is_some_and(|run| run.last() < index) {
             run = runs.next();
         }
-        run.filter(|run| run.first <= index).map(|run| run.term)
+        run.filter(|run| run.first <= index).map(|run| (run.term, run.last()))
     };
-    matches(entries, first, last, term_of)
+    matches(entries, first, last, term_run)
 }

@@ -24,6 +24,12 @@ pub struct HeadsError {
 /// When a membership entry cannot be decoded.
 pub fn heads(slices: &[Entries]) -> Result<Vec<Run>, HeadsError> {
     let mut runs = Vec::new();
+    read(slices, &mut runs)?;
+    Ok(runs)
+}
+
+/// Appends the runs of these entries, the content of membership entries decoded.
+pub(crate) fn read(slices: &[Entries], runs: &mut Vec<Run>) -> Result<(), HeadsError> {
     for slice in slices {
         for mut run in slice.runs() {
             if run.kind == EntryKind::Membership {
@@ -33,7 +39,7 @@ pub fn heads(slices: &[Entries]) -> Result<Vec<Run>, HeadsError> {
             runs.push(run);
         }
     }
-    Ok(runs)
+    Ok(())
 }
 
 /// Decodes the content of a membership entry.

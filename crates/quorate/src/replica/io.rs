@@ -7,6 +7,7 @@ use quorate_core::{
 };
 use quorate_log::{Entries, ReadError, Write};
 
+use super::command::Command;
 use super::frame::{ForwardNumber, ForwardOutcome, Frame};
 use crate::roster::Roster;
 
@@ -47,7 +48,7 @@ pub enum ReplicaInput {
         /// The shell's name for it.
         call: CallId,
         /// The encoded command.
-        command: Vec<u8>,
+        command: Command,
     },
     /// A batch of linearizable reads came; the shell chose the id and uses it once.
     Read(ReadId),

@@ -16,6 +16,7 @@
 //!   entry that carries it.
 
 mod calls;
+mod command;
 mod feed;
 pub mod frame;
 pub mod heads;
@@ -35,6 +36,7 @@ use quorate_core::{
 };
 use quorate_log::{Entries, Envelope as EntryEnvelope, RECORD_HEADER_BYTES, Write};
 
+pub use self::command::Command;
 pub use self::frame::{Forward, ForwardNumber, ForwardOutcome, ForwardReply, Frame};
 pub use self::heads::{HeadsError, heads};
 pub use self::io::{
@@ -323,11 +325,11 @@ impl Replica {
             Frame::Raft { mut envelope, entries } => {
                 // The heads come from the bytes themselves, so that they cannot contradict them.
                 if let Message::Append(append) = &mut envelope.message {
-                    let Ok(runs) = heads(&entries) else {
+                    append.runs.clear();
+                    if heads::read(&entries, &mut append.runs).is_err() {
                         self.counters.frames_dropped += 1;
                         return;
-                    };
-                    append.runs = runs;
+                    }
                 }
                 self.step(now, Input::Message(envelope), &entries, out);
             }
@@ -366,7 +368,9 @@ impl Replica {
     }
 
     fn handle_flush(&mut self, now: Instant, out: &mut Vec<ReplicaEffect>) {
-        self.step(now, Input::Flush, &[], out);
+        if self.raft.wants_flush() {
+            self.step(now, Input::Flush, &[], out);
+        }
         for dropped in std::mem::take(&mut self.undelivered) {
             let Dropped { to, request } = dropped;
             self.counters.sends_dropped += 1;

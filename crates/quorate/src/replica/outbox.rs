@@ -128,6 +128,13 @@ impl Outbox {
         self.queues.values().map(|queue| queue.held.len()).sum()
     }
 
+    /// Whether a message whose entries are at hand may leave at once, without coming here: nothing
+    /// is held for its receiver, and the write that it waits for is durable.
+    pub(crate) fn is_free(&self, to: NodeId, after: Option<PersistToken>) -> bool {
+        let is_durable = after.is_none_or(|token| token <= self.persisted);
+        is_durable && self.queues.get(&to).is_none_or(|queue| queue.held.is_empty())
+    }
+
     /// Takes a message; hands it to `released` at once where nothing holds it back.
     pub(crate) fn push(
         &mut self,

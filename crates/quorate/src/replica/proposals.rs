@@ -67,6 +67,11 @@ impl Proposals {
         answers: &mut Vec<(Index, Origin)>,
         lost: &mut Vec<(Origin, Lost)>,
     ) {
+        let Some(first) = self.pending.front().filter(|pending| pending.id.index <= last) else {
+            return;
+        };
+        let most = usize::try_from(last.distance(first.id.index) + 1).unwrap_or(usize::MAX);
+        answers.reserve(most.min(self.pending.len()));
         while let Some(pending) = self.pending.pop_front_if(|pending| pending.id.index <= last) {
             if term_of(pending.id.index) == Some(pending.id.term) {
                 answers.push((pending.id.index, pending.origin));

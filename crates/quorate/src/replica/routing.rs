@@ -9,7 +9,7 @@ impl Replica {
         &mut self,
         now: Instant,
         call: CallId,
-        command: Vec<u8>,
+        command: Command,
         out: &mut Vec<ReplicaEffect>,
     ) {
         if command.len() > self.config.max_command_bytes {
@@ -19,7 +19,7 @@ impl Replica {
             return end(call, CallOutcome::Refused(RefusalCode::Overloaded), out);
         }
         if self.raft.is_leader() {
-            return match self.propose(now, Origin::Local(call), &command) {
+            return match self.propose(now, Origin::Local(call), command) {
                 Ok(()) => {}
                 Err(code) => end(call, CallOutcome::Refused(code), out),
             };
@@ -28,13 +28,13 @@ impl Replica {
             return end(call, CallOutcome::Refused(RefusalCode::Overloaded), out);
         }
         let leader_by = now.after(self.config.leader_wait);
-        self.route(now, Held { call, command: Arc::new(command), leader_by }, out);
+        self.route(now, Held { call, command: command.into_shared(), leader_by }, out);
     }
 
     /// Sends a call on its way, or lets it wait.
     fn route(&mut self, now: Instant, held: Held, out: &mut Vec<ReplicaEffect>) {
         if self.raft.is_leader() {
-            if let Err(code) = self.propose(now, Origin::Local(held.call), &held.command) {
+            if let Err(code) = self.propose(now, Origin::Local(held.call), held.command.into()) {
                 end(held.call, CallOutcome::Refused(code), out);
             }
             return;
@@ -73,7 +73,12 @@ impl Replica {
     }
 
     /// Appends a command to the log of this node, which leads.
-    fn propose(&mut self, now: Instant, origin: Origin, command: &[u8]) -> Result<(), RefusalCode> {
+    fn propose(
+        &mut self,
+        now: Instant,
+        origin: Origin,
+        command: Command,
+    ) -> Result<(), RefusalCode> {
         let bytes = u32::try_from(RECORD_HEADER_BYTES + command.len())
             .map_err(|_| RefusalCode::TooLarge)?;
         let id = self.raft.propose(bytes).map_err(|error| match error {
@@ -82,7 +87,7 @@ impl Replica {
             _ => RefusalCode::NotLeader,
         })?;
         let envelope = EntryEnvelope::of(EntryKind::Command, self.log_time_ms(now));
-        self.tail.push(id, &envelope, command);
+        self.tail.push(id, envelope, command);
         self.proposals.insert(id, origin);
         Ok(())
     }
@@ -105,7 +110,7 @@ impl Replica {
         } else if self.feed.backlog() > self.config.max_apply_backlog {
             Some(RefusalCode::Overloaded)
         } else {
-            self.propose(now, Origin::Remote { peer, number }, &command).err()
+            self.propose(now, Origin::Remote { peer, number }, command.into()).err()
         };
         if let Some(code) = refusal {
             reply_to(peer, number, ForwardOutcome::Refused(code), out);

@@ -12,10 +12,20 @@
 use std::collections::VecDeque;
 
 use quorate_core::{EntryId, Index, Term, recent};
-use quorate_log::{BlockBuilder, Entries, Envelope};
+use quorate_log::{BlockBuilder, Entries, Envelope, RECORD_HEADER_BYTES};
+
+use super::Command;
 
 /// What a block takes in memory beside its records, roughly.
 const BLOCK_BYTES: usize = 192;
+
+/// An own proposal that is not encoded yet.
+#[derive(Debug)]
+struct Open {
+    id: EntryId,
+    envelope: Envelope,
+    command: Command,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -26,8 +36,11 @@ pub(crate) struct Tail {
     bytes: usize,
     /// Bytes above which the tail gives up durable entries.
     limit: usize,
-    /// Own proposals since the last flush; follows the closed blocks.
-    open: BlockBuilder,
+    /// Own proposals since the last flush; they follow the closed blocks, and are encoded when the
+    /// size of their block is known.
+    open: Vec<Open>,
+    /// Bytes of the commands in them.
+    open_bytes: usize,
     /// The last entry, in the open block or not; before the tail's first where it is empty.
     last: EntryId,
     /// The highest log time of any entry that was ever here.
@@ -37,8 +50,15 @@ pub(crate) struct Tail {
 impl Tail {
     /// An empty tail behind the entry `last`.
     pub(crate) const fn new(limit: usize, last: EntryId, log_time_ms: u64) -> Self {
-        let blocks = VecDeque::new();
-        Self { blocks, bytes: 0, limit, open: BlockBuilder::new(), last, log_time_ms }
+        Self {
+            blocks: VecDeque::new(),
+            bytes: 0,
+            limit,
+            open: Vec::new(),
+            open_bytes: 0,
+            last,
+            log_time_ms,
+        }
     }
 
     /// The last entry held, or the one before the tail.
@@ -65,10 +85,11 @@ impl Tail {
     }
 
     /// Appends an own entry to the open block.
-    pub(crate) fn push(&mut self, id: EntryId, envelope: &Envelope, payload: &[u8]) {
+    pub(crate) fn push(&mut self, id: EntryId, envelope: Envelope, command: Command) {
         assert_eq!(id.index, self.last.index.next(), "own entries follow the tail");
         self.log_time_ms = self.log_time_ms.max(envelope.log_time_ms);
-        self.open.push(id.index, id.term, envelope, payload);
+        self.open_bytes += command.len();
+        self.open.push(Open { id, envelope, command });
         self.last = id;
     }
 
@@ -85,11 +106,18 @@ impl Tail {
 
     /// Closes the open block, if it holds anything.
     pub(crate) fn seal(&mut self) {
-        if !self.open.is_empty() {
-            let entries = Entries::all(self.open.finish());
-            self.bytes += cost(&entries);
-            self.blocks.push_back(entries);
+        if self.open.is_empty() {
+            return;
         }
+        let count = self.open.len();
+        let bytes = count * RECORD_HEADER_BYTES + std::mem::take(&mut self.open_bytes);
+        let mut block = BlockBuilder::with_capacity(count, bytes);
+        for Open { id, envelope, command } in self.open.drain(..) {
+            block.push(id.index, id.term, &envelope, &command);
+        }
+        let entries = Entries::all(block.finish());
+        self.bytes += cost(&entries);
+        self.blocks.push_back(entries);
     }
 
     /// Cuts away everything from `from` on; `before` names the entry that is the last then.
@@ -125,8 +153,7 @@ impl Tail {
             if block.first() > last {
                 break;
             }
-            let slice = block.starting_at(first).and_then(|slice| slice.up_to(last));
-            slices.push(slice.expect("the block overlaps the range"));
+            slices.push(block.part(first, last).expect("the block overlaps the range"));
         }
         Some(slices)
     }
@@ -157,23 +184,28 @@ fn cost(entries: &Entries) -> usize {
     BLOCK_BYTES + entries.bytes().len()
 }
 
-/// Whether every entry of `slices` has the term that `term_of` gives for its index, and the slices
-/// cover `first..=last` without a gap.
+/// Whether every entry of `slices` has the term that `term_run` gives for its index, and the slices
+/// cover `first..=last` without a gap. `term_run` says up to which index its term holds, too.
 pub(crate) fn matches(
     slices: &[Entries],
     first: Index,
     last: Index,
-    mut term_of: impl FnMut(Index) -> Option<Term>,
+    mut term_run: impl FnMut(Index) -> Option<(Term, Index)>,
 ) -> bool {
     let mut expected = first;
     for slice in slices {
         if slice.first() != expected {
             return false;
         }
-        for index in slice.first().0..=slice.last().0 {
-            let index = Index(index);
-            if slice.block().term(index) != term_of(index) {
-                return false;
+        for run in slice.runs() {
+            let mut index = run.first;
+            while index <= run.last() {
+                match term_run(index) {
+                    Some((term, until)) if term == run.term && until >= index => {
+                        index = until.next();
+                    }
+                    _ => return false,
+                }
             }
         }
         expected = slice.last().next();

@@ -265,6 +265,7 @@ impl World {
 
     pub(super) fn call(&mut self, host: usize, call: u64, command: &str) {
         let command = command.as_bytes().to_vec();
+        let command = command.into();
         self.give(host, ReplicaInput::Call { call: CallId(call), command });
     }
 

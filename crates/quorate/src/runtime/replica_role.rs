@@ -227,7 +227,10 @@ impl<M: StateMachine> ReplicaRole<M> {
         }
         for Submission { call, what } in batch {
             match what {
-                Wanted::Call(command) => self.give(now, ReplicaInput::Call { call, command }),
+                Wanted::Call(command) => {
+                    let command = command.into();
+                    self.give(now, ReplicaInput::Call { call, command });
+                }
                 Wanted::Read(query) => self.batch.push((call, query)),
             }
         }

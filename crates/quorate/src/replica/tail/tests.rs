@@ -30,11 +30,11 @@ fn ids(slices: &[Entries]) -> Vec<(u64, u64)> {
 fn own_and_accepted_entries_follow_each_other() {
     let mut tail = Tail::new(1 << 20, id(4, 1), 0);
     assert_eq!((tail.first(), tail.range(Index(4), Index(4))), (Index(5), None));
-    tail.push(id(5, 2), &envelope(1), b"a");
-    tail.push(id(6, 2), &envelope(2), b"b");
+    tail.push(id(5, 2), envelope(1), b"a".to_vec().into());
+    tail.push(id(6, 2), envelope(2), b"b".to_vec().into());
     assert_eq!(tail.first(), Index(5), "the open block counts");
     tail.extend(block(7, 3, 2));
-    tail.push(id(9, 4), &envelope(3), b"c");
+    tail.push(id(9, 4), envelope(3), b"c".to_vec().into());
     let slices = tail.range(Index(6), Index(9)).expect("all of it is here");
     assert_eq!(ids(&slices), [(6, 2), (7, 3), (8, 3), (9, 4)]);
     assert_eq!(tail.range(Index(6), Index(10)), None);
@@ -45,12 +45,12 @@ fn own_and_accepted_entries_follow_each_other() {
 fn a_cut_may_go_through_a_block_the_open_block_or_everything() {
     let mut tail = Tail::new(1 << 20, id(0, 0), 0);
     tail.extend(block(1, 1, 5));
-    tail.push(id(6, 2), &envelope(1), b"a");
-    tail.push(id(7, 2), &envelope(1), b"b");
+    tail.push(id(6, 2), envelope(1), b"a".to_vec().into());
+    tail.push(id(7, 2), envelope(1), b"b".to_vec().into());
     tail.truncate(Index(7), id(6, 2));
     assert_eq!(ids(&tail.range(Index(5), Index(6)).unwrap()), [(5, 1), (6, 2)]);
     tail.truncate(Index(4), id(3, 1));
-    tail.push(id(4, 3), &envelope(1), b"c");
+    tail.push(id(4, 3), envelope(1), b"c".to_vec().into());
     assert_eq!(ids(&tail.range(Index(1), Index(4)).unwrap()), [(1, 1), (2, 1), (3, 1), (4, 3)]);
     tail.truncate(Index(1), id(0, 0));
     assert_eq!((tail.first(), tail.bytes()), (Index(1), 0));
@@ -86,7 +86,7 @@ proptest! {
                     model.extend((last + 1..=last + size).map(|index| (index, term)));
                 }
                 1 => {
-                    tail.push(id(last + 1, term), &envelope(0), b"own");
+                    tail.push(id(last + 1, term), envelope(0), b"own".to_vec().into());
                     model.push((last + 1, term));
                 }
                 2 if last > gone => {
@@ -118,14 +118,25 @@ proptest! {
 #[test]
 fn slices_match_only_when_every_entry_does() {
     let slices = [block(1, 1, 2), block(3, 2, 2)];
-    let terms = |index: Index| Some(Term(if index.0 < 3 { 1 } else { 2 }));
+    let terms = |index: Index| {
+        let (term, last) = if index.0 < 3 { (1, 2) } else { (2, 9) };
+        Some((Term(term), Index(last)))
+    };
     assert!(matches(&slices, Index(1), Index(4), terms));
     assert!(!matches(&slices, Index(1), Index(5), terms), "one is missing");
     assert!(!matches(&slices, Index(1), Index(3), terms), "one is too many");
     assert!(!matches(&slices, Index(2), Index(4), terms), "they begin elsewhere");
     assert!(!matches(&slices[1..], Index(1), Index(4), terms));
-    assert!(!matches(&slices, Index(1), Index(4), |_| Some(Term(1))));
+    assert!(!matches(&slices, Index(1), Index(4), |_| Some((Term(1), Index(9)))));
     assert!(!matches(&slices, Index(1), Index(4), |_| None));
-    let last_differs = |index: Index| Some(Term(if index.0 == 2 { 2 } else { 1 }));
+    let last_differs = |index: Index| Some((Term(if index.0 == 2 { 2 } else { 1 }), index));
     assert!(!matches(&slices[..1], Index(1), Index(2), last_differs), "every entry counts");
+    let long = [block(1, 1, 100)];
+    let parts = |index: Index| Some((Term(1), Index(index.0.div_ceil(7) * 7)));
+    assert!(matches(&long, Index(1), Index(100), parts), "in pieces of any length");
+    let one_differs = |index: Index| match index.0 {
+        51 => Some((Term(2), index)),
+        at => Some((Term(1), Index(if at < 51 { 50 } else { 100 }))),
+    };
+    assert!(!matches(&long, Index(1), Index(100), one_differs), "one of a hundred");
 }
