@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::id::{Index, PersistToken};
+use crate::time::Instant;
 
 /// Writes handed out and not yet durable, and what they will make durable.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Durability {
     last_issued: PersistToken,
     /// The write that makes the present term and vote durable, until it completes.
     term_token: Option<PersistToken>,
+    /// Since when the disk owes an answer: the last it gave, or the first write after that.
+    owing_since: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +38,7 @@ impl Durability {
             pending: VecDeque::new(),
             last_issued: PersistToken::ZERO,
             term_token: None,
+            owing_since: None,
         }
     }
 
@@ -58,9 +62,20 @@ impl Durability {
         self.term_token
     }
 
+    /// Since when writes are under way of which none has completed.
+    pub(crate) const fn owing_since(&self) -> Option<Instant> {
+        self.owing_since
+    }
+
     /// Hands out a write that ends at `end`.
-    pub(crate) fn issue(&mut self, end: Index, with_hard_state: bool) -> PersistToken {
+    pub(crate) fn issue(
+        &mut self,
+        now: Instant,
+        end: Index,
+        with_hard_state: bool,
+    ) -> PersistToken {
         let token = self.next_token();
+        self.owing_since.get_or_insert(now);
         self.last_issued = token;
         self.handed_out = end;
         self.pending.push_back(Pending { token, end });
@@ -82,7 +97,7 @@ impl Durability {
 
     /// The write with this token is durable, and every earlier one. Says whether the token is one
     /// that was handed out and still open.
-    pub(crate) fn complete(&mut self, token: PersistToken) -> bool {
+    pub(crate) fn complete(&mut self, now: Instant, token: PersistToken) -> bool {
         if self.pending.front().is_none_or(|first| token < first.token) || token > self.last_issued
         {
             return false;
@@ -94,6 +109,7 @@ impl Durability {
         if self.term_token.is_some_and(|waiting| waiting <= token) {
             self.term_token = None;
         }
+        self.owing_since = self.pending.front().map(|_| now);
         true
     }
 

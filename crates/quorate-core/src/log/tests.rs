@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::id::{NodeId, PersistToken};
 use crate::rng::Rng;
+use crate::time::Instant;
 
 const BASES: [EntryId; 2] = [EntryId::ZERO, EntryId::new(Index(57), Term(3))];
 
@@ -309,7 +310,7 @@ fn durability_is_what_a_disk_holds_whatever_was_cut() {
                     memory
                         .extend(std::iter::repeat_n(step, usize::try_from(rng.below(4)).unwrap()));
                     let end = base.index.plus(memory.len() as u64);
-                    let token = durability.issue(end, false);
+                    let token = durability.issue(Instant::ZERO, end, false);
                     let keep = cut.take().map_or(from, |cut| cut.min(from));
                     under_way.push((token, keep, memory[keep..].to_vec()));
                 }
@@ -321,8 +322,8 @@ fn durability_is_what_a_disk_holds_whatever_was_cut() {
                         disk.extend(entries);
                         last = token;
                     }
-                    assert!(durability.complete(last));
-                    assert!(!durability.complete(last), "a token completes once");
+                    assert!(durability.complete(Instant::ZERO, last));
+                    assert!(!durability.complete(Instant::ZERO, last), "a token completes once");
                 }
                 _ => {}
             }
@@ -343,27 +344,27 @@ fn durability_is_what_a_disk_holds_whatever_was_cut() {
 #[test]
 fn a_late_write_raises_nothing_that_was_cut() {
     let mut durability = Durability::new(Index(10));
-    let early = durability.issue(Index(15), false);
+    let early = durability.issue(Instant::ZERO, Index(15), false);
     durability.truncate_from(Index(12));
     assert_eq!(durability.covering(Index(11)), Some(early), "11 is in the early write");
-    let late = durability.issue(Index(14), false);
+    let late = durability.issue(Instant::ZERO, Index(14), false);
     assert_eq!(durability.covering(Index(14)), Some(late), "14 is another entry than before");
-    assert!(durability.complete(early));
+    assert!(durability.complete(Instant::ZERO, early));
     assert_eq!(durability.persisted(), Index(11));
-    assert!(durability.complete(late));
+    assert!(durability.complete(Instant::ZERO, late));
     assert_eq!(durability.persisted(), Index(14));
 }
 
 #[test]
 fn messages_wait_for_the_latest_write_of_their_term() {
     let mut durability = Durability::new(Index(0));
-    let first = durability.issue(Index(0), true);
-    let second = durability.issue(Index(0), true);
+    let first = durability.issue(Instant::ZERO, Index(0), true);
+    let second = durability.issue(Instant::ZERO, Index(0), true);
     assert_eq!(durability.term_token(), Some(second));
-    assert!(durability.complete(first));
+    assert!(durability.complete(Instant::ZERO, first));
     assert_eq!(durability.term_token(), Some(second), "the vote of the second is not durable");
-    assert!(!durability.complete(PersistToken(99)), "never handed out");
-    assert!(durability.complete(second));
+    assert!(!durability.complete(Instant::ZERO, PersistToken(99)), "never handed out");
+    assert!(durability.complete(Instant::ZERO, second));
     assert_eq!(durability.term_token(), None);
 }
 
@@ -380,4 +381,20 @@ fn commands_are_counted_without_what_the_protocol_appends() {
     }
     log.truncate_from(Index(14));
     assert_eq!(log.commands_through(Index(99)), 2);
+}
+
+#[test]
+fn a_disk_owes_an_answer_from_its_last_one_on() {
+    let at = Instant::from_millis;
+    let mut durability = Durability::new(Index(0));
+    assert_eq!(durability.owing_since(), None);
+    let first = durability.issue(at(10), Index(1), false);
+    let second = durability.issue(at(20), Index(2), false);
+    assert_eq!(durability.owing_since(), Some(at(10)));
+    assert!(durability.complete(at(30), first));
+    assert_eq!(durability.owing_since(), Some(at(30)), "it does answer");
+    assert!(!durability.complete(at(40), first), "once");
+    assert_eq!(durability.owing_since(), Some(at(30)));
+    assert!(durability.complete(at(50), second));
+    assert_eq!(durability.owing_since(), None);
 }

@@ -17,9 +17,12 @@ use crate::membership::{Outcome, tally};
 use crate::message::{Message, RequestVote, VoteReply};
 
 impl Raft {
-    /// The election timer ran out.
+    /// The election timer ran out. A node whose disk gives no answer stands for nothing: it could
+    /// not even vote for itself.
     pub(super) fn campaign(&mut self, effects: &mut Vec<Effect>) {
-        if self.config.pre_vote {
+        if self.config.check_quorum && self.is_disk_stuck() {
+            self.reset_election_timer();
+        } else if self.config.pre_vote {
             self.become_pre_candidate(effects);
         } else {
             self.become_candidate(effects);

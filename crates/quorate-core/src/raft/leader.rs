@@ -153,9 +153,11 @@ impl Raft {
         }
     }
 
-    /// Thesis §6.2: a leader that hears from no quorum within an election timeout steps down.
+    /// Thesis §6.2: a leader that hears from no quorum within an election timeout steps down. So
+    /// does one that waits that long for its own disk while others could lead: they commit without
+    /// it, but it executes nothing, and its clients wait.
     pub(super) fn check_quorum(&mut self) {
-        let (id, now) = (self.id, self.now);
+        let (id, now, is_stuck) = (self.id, self.now, self.is_disk_stuck());
         let (min, max) = (self.config.election_min, self.config.election_max);
         if !self.config.check_quorum {
             return;
@@ -170,7 +172,9 @@ impl Raft {
             let heard = leader.peers.get(peer).map(|peer| peer.heard_at);
             peer == id || heard.is_some_and(|heard_at| now.since(heard_at) < max)
         };
-        if !is_quorum(membership, answers) && !mutant!(NoCheckQuorum) {
+        // scenario: election/stuck_disk_step_down
+        let steps_down = is_stuck && membership.voters() != [id] || !is_quorum(membership, answers);
+        if steps_down && !mutant!(NoCheckQuorum) {
             self.become_follower(self.term());
         }
     }

@@ -382,7 +382,7 @@ impl Raft {
     }
 
     fn handle_persisted(&mut self, token: PersistToken, effects: &mut Vec<Effect>) {
-        if !self.durability.complete(token) {
+        if !self.durability.complete(self.now, token) {
             return effects.push(Effect::Dropped(DropReason::UnknownToken));
         }
         self.count_own_vote(token, effects);
@@ -481,7 +481,7 @@ impl Raft {
         }
         let first = self.durability.handed_out().next();
         let last = self.log.last().index;
-        let token = self.durability.issue(last, write.hard_state);
+        let token = self.durability.issue(self.now, last, write.hard_state);
         let mut hard_state = self.hard_state;
         if mutant!(TermWithoutVote) {
             hard_state.vote = None;

@@ -69,9 +69,19 @@ impl Raft {
 
     pub(super) fn reset_election_timer(&mut self) {
         let deadline = self.election_deadline();
-        if let Role::Follower(follower) = &mut self.role {
-            follower.election_at = deadline;
+        match &mut self.role {
+            Role::Follower(follower) => follower.election_at = deadline,
+            Role::PreCandidate(candidate) | Role::Candidate(candidate) => {
+                candidate.election_at = deadline;
+            }
+            Role::Leader(_) => {}
         }
+    }
+
+    /// Whether writes are under way of which none has completed for an election timeout.
+    pub(super) fn is_disk_stuck(&self) -> bool {
+        let owing = self.durability.owing_since();
+        owing.is_some_and(|since| self.now.since(since) >= self.config.election_max)
     }
 
     /// A peer closed its connection. Where it led, it may be dead: its silence need not be waited

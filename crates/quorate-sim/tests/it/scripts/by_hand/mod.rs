@@ -43,7 +43,7 @@ fn script_of(fault: Fault) -> fn() -> Struck {
         Fault::SyncError => disk::a_failed_sync_stops_the_node,
         Fault::DiskFull => disk::a_full_disk_stops_its_node_and_loses_nothing,
         Fault::SlowDisk => disk::a_slow_disk_of_the_leader_holds_up_no_commit,
-        Fault::StuckDisk => disk::a_stuck_disk_of_the_leader_keeps_calls_waiting,
+        Fault::StuckDisk => disk::a_stuck_disk_of_the_leader_ends_its_lead,
         Fault::Sizes => clients::commands_of_any_size_up_to_the_limit_are_taken,
         Fault::ImpatientClients => clients::a_call_given_up_may_still_take_effect_once,
         Fault::RetryStorm => clients::a_storm_of_retries_is_survived,
