@@ -43,6 +43,24 @@ impl Config {
     pub const fn max_inflight_messages(&self) -> usize {
         self.max_inflight_messages
     }
+
+    /// Bytes of entries that may be under way to one peer before no more leaves.
+    #[must_use]
+    pub const fn max_inflight_bytes(&self) -> u64 {
+        self.max_inflight_bytes
+    }
+
+    /// Bytes of entries in one append, unless one entry is larger.
+    #[must_use]
+    pub const fn max_append_bytes(&self) -> u64 {
+        self.max_append_bytes
+    }
+
+    /// Bytes that may wait for commitment before proposals are refused.
+    #[must_use]
+    pub const fn max_uncommitted_bytes(&self) -> u64 {
+        self.max_uncommitted_bytes
+    }
 }
 
 impl Default for Config {

@@ -69,4 +69,6 @@ pub struct PeerStatus {
     pub replicating: bool,
     /// Appends sent and unanswered.
     pub inflight: usize,
+    /// Bytes of entries that stream to it, sent and unanswered.
+    pub inflight_bytes: u64,
 }

@@ -17,6 +17,11 @@ impl Inflight {
         self.appends.len()
     }
 
+    /// Bytes of entries under way.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Whether one more append may leave.
     pub(crate) fn has_room(&self, max_messages: usize, max_bytes: u64) -> bool {
         self.appends.len() < max_messages && self.bytes < max_bytes

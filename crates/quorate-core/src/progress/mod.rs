@@ -106,4 +106,12 @@ impl Progress {
             Mode::Replicate(inflight) => inflight.len(),
         }
     }
+
+    /// Bytes of entries unanswered; a question for the place where the logs agree counts nothing.
+    pub(crate) const fn inflight_bytes(&self) -> u64 {
+        match &self.mode {
+            Mode::Probe { .. } => 0,
+            Mode::Replicate(inflight) => inflight.bytes(),
+        }
+    }
 }

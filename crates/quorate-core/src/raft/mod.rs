@@ -259,6 +259,7 @@ impl Raft {
                     next: progress.next,
                     replicating: matches!(progress.mode, crate::progress::Mode::Replicate(_)),
                     inflight: progress.inflight(),
+                    inflight_bytes: progress.inflight_bytes(),
                 };
                 leader.peers.iter().map(peer).collect()
             }

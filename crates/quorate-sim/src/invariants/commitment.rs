@@ -4,7 +4,7 @@
 use quorate_core::{Index, Membership, Term, mutant};
 use quorate_log::Entries;
 
-use super::{Broken, Facts, end_of, link_at};
+use super::{Broken, Facts, Name, end_of, link_at};
 use crate::world::observed::Seen;
 
 impl Facts {
@@ -29,8 +29,8 @@ impl Facts {
                 return Ok(());
             }
             let what = format!(
-                "n{node} has another entry {commit} than the committed one",
-                node = node + 1
+                "{node} has another entry {commit} than the committed one",
+                node = Name(node)
             );
             return Err(Broken::new("state machine safety", what));
         }
@@ -47,16 +47,16 @@ impl Facts {
             && (membership.outgoing().is_empty() || holds(membership.outgoing()));
         if !both {
             let what = format!(
-                "n{node} commits {commit}@{}, durable on no quorum",
+                "{node} commits {commit}@{}, durable on no quorum",
                 own.term.0,
-                node = node + 1
+                node = Name(node)
             );
             return Err(Broken::new("commit evidence", what));
         }
         let known = self.committed.len();
         let log = &self.nodes[node].log;
         if known > 0 && log.get(known - 1) != self.committed.last() {
-            let what = format!("n{node} commits {commit} over another past", node = node + 1);
+            let what = format!("{node} commits {commit} over another past", node = Name(node));
             return Err(Broken::new("committed entries never change", what));
         }
         let end = usize::try_from(commit.0).expect("logs are short");
@@ -77,13 +77,13 @@ impl Facts {
         let own = link_at(&self.nodes[node].durable, last);
         if own.is_none() {
             let what =
-                format!("n{node} executes {last}, which is not durable there", node = node + 1);
+                format!("{node} executes {last}, which is not durable there", node = Name(node));
             return Err(Broken::new("apply after persist", what));
         }
         if own != link_at(&self.committed, last) {
             let what = format!(
-                "n{node} executes {last}, which is not the committed entry",
-                node = node + 1
+                "{node} executes {last}, which is not the committed entry",
+                node = Name(node)
             );
             return Err(Broken::new("state machine safety", what));
         }
@@ -91,7 +91,7 @@ impl Facts {
             let known = link_at(&self.committed, entry.id.index).map(|link| link.term);
             if known != Some(entry.id.term) {
                 let what =
-                    format!("n{node} executes the bytes of {} instead", entry.id, node = node + 1);
+                    format!("{node} executes the bytes of {} instead", entry.id, node = Name(node));
                 return Err(Broken::new("bytes belong to their entry", what));
             }
         }
@@ -113,7 +113,7 @@ impl Facts {
             return Ok(());
         };
         let who = match node {
-            Some(node) => format!("n{}", node + 1),
+            Some(node) => Name(node).to_string(),
             None => "a replay of the log on a machine of its own".to_owned(),
         };
         let what = format!(

@@ -7,9 +7,9 @@ use quorate_core::{
 use quorate_log::Log;
 use quorate_log::fault::FaultFs;
 
-use super::atlas::Survivors;
+use super::atlas::Damage;
 use super::logs::chain;
-use super::{Broken, Facts, Link, end_of, link_at};
+use super::{Broken, Facts, Link, Name, end_of, link_at};
 
 impl Facts {
     /// A disk reports every write up to `token` durable.
@@ -28,6 +28,7 @@ impl Facts {
             }
             facts.durable.truncate(usize::try_from(write.first - 1).expect("logs are short"));
             facts.durable.extend(write.links);
+            facts.unstable_bytes -= write.bytes;
             if let Some(vote) = write.vote {
                 facts.durable_vote = vote;
             }
@@ -50,9 +51,9 @@ impl Facts {
         let broken = |what: String| Err(Broken::new("persist before send", what));
         if envelope.term > durable_term {
             return broken(format!(
-                "n{node} sends in {} while {durable_term} is durable",
+                "{node} sends in {} while {durable_term} is durable",
                 envelope.term,
-                node = node + 1
+                node = Name(node)
             ));
         }
         match &envelope.message {
@@ -61,7 +62,10 @@ impl Facts {
                     && vote.campaign == durable_term
                     && durable_vote != Some(envelope.from) =>
             {
-                broken(format!("n{node} asks for votes before its own is durable", node = node + 1))
+                broken(format!(
+                    "{node} asks for votes before its own is durable",
+                    node = Name(node)
+                ))
             }
             Message::VoteReply(vote)
                 if vote.granted
@@ -69,15 +73,15 @@ impl Facts {
                     && vote.campaign == durable_term
                     && durable_vote != Some(envelope.to) =>
             {
-                broken(format!("n{node} gives a vote that is not durable", node = node + 1))
+                broken(format!("{node} gives a vote that is not durable", node = Name(node)))
             }
             Message::AppendReply(AppendReply::Accepted { matched })
                 if envelope.term == durable_term && *matched > end_of(&facts.durable) =>
             {
                 let end = end_of(&facts.durable);
                 broken(format!(
-                    "n{node} acknowledges {matched} while {end} is durable",
-                    node = node + 1
+                    "{node} acknowledges {matched} while {end} is durable",
+                    node = Name(node)
                 ))
             }
             _ => Ok(()),
@@ -96,26 +100,20 @@ impl Facts {
         log: &mut Log<FaultFs>,
     ) -> Result<(), Broken> {
         let found = self.read_log(node, log)?;
-        let facts = &mut self.nodes[node];
-        let (term, vote) = facts.durable_vote;
         let lost = |what: String| Err(Broken::new("no silent loss", what));
-        let mut vote_lost = hard_state.term == term && vote.is_some() && hard_state.vote != vote;
         if mutant!(RestartsForgiven) {
-            vote_lost = false;
             self.votes.retain(|(_, voter), _| *voter != self.ids[node]);
-        }
-        let facts = &self.nodes[node];
-        if hard_state.term < term || vote_lost {
+        } else if !self.due(node).allows(hard_state) {
+            let (term, vote) = self.nodes[node].durable_vote;
             return lost(format!(
-                "n{node} came back with {hard_state:?}; {term} and {vote:?} were durable",
-                node = node + 1
+                "{} came back with {hard_state:?}; {term} and {vote:?} were durable",
+                Name(node)
             ));
         }
-        let survives = Survivors { durable: &facts.durable, pending: &facts.pending };
-        if let Some(index) = survives.first_missing(&found) {
+        if let Some(index) = self.due(node).first_missing(&found) {
             return lost(format!(
-                "n{node} came back without entry {index}, which was durable",
-                node = node + 1
+                "{} came back without entry {index}, which was durable",
+                Name(node)
             ));
         }
         if let Some(candidate) = hard_state.vote {
@@ -123,6 +121,9 @@ impl Facts {
         }
         let facts = &mut self.nodes[node];
         facts.pending.clear();
+        facts.unstable_bytes = 0;
+        // Both copies are written anew before a node is up.
+        facts.damage = Damage::default();
         facts.durable.clone_from(&found);
         facts.log = found;
         facts.durable_vote = (hard_state.term, hard_state.vote);
@@ -135,7 +136,7 @@ impl Facts {
         while end_of(&found) < last {
             let first = end_of(&found).next();
             let slices = log.read(first, last, 1 << 20).map_err(|error| {
-                let what = format!("n{node} cannot read {first} back: {error}", node = node + 1);
+                let what = format!("{node} cannot read {first} back: {error}", node = Name(node));
                 Broken::new("no silent loss", what)
             })?;
             for entry in slices.iter().flat_map(|slice| slice.iter()) {
@@ -144,9 +145,9 @@ impl Facts {
                 found.push(Link { term: entry.id.term, hash });
                 if self.seen.get(&(entry.id.index.0, entry.id.term.0)) != Some(&hash) {
                     let what = format!(
-                        "n{node} came back with {}, never written",
+                        "{node} came back with {}, never written",
                         entry.id,
-                        node = node + 1
+                        node = Name(node)
                     );
                     return Err(Broken::new("nothing torn is served", what));
                 }
@@ -174,8 +175,8 @@ impl Facts {
         let fell = before.is_some_and(|(then, before)| then == term && matched < before);
         if (fell && matched != Index::ZERO) || status.next <= matched {
             let what = format!(
-                "n{leader} has {status:?} in {term}, {before:?} before",
-                leader = leader + 1
+                "{leader} has {status:?} in {term}, {before:?} before",
+                leader = Name(leader)
             );
             return Err(Broken::new("progress is true", what));
         }
@@ -188,9 +189,9 @@ impl Facts {
             return Ok(());
         }
         let what = format!(
-            "n{leader} counts {matched} on n{node}, which does not hold it",
-            leader = leader + 1,
-            node = node + 1
+            "{leader} counts {matched} on {node}, which does not hold it",
+            leader = Name(leader),
+            node = Name(node)
         );
         Err(Broken::new("progress is true", what))
     }

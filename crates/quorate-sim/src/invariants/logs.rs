@@ -3,8 +3,11 @@
 use quorate_core::{Index, Term, mutant};
 use quorate_log::{Entries, Write};
 
-use super::{Broken, Facts, Link, Pending, end_of, link_at};
+use super::{Broken, Facts, Link, Name, Pending, end_of, link_at};
 use crate::world::observed::digest;
+
+/// Bytes that a run of entries takes in memory beside them.
+const BLOCK_BYTES: usize = 192;
 
 impl Facts {
     /// A node hands a write to its disk.
@@ -22,12 +25,15 @@ impl Facts {
         for entries in &write.entries {
             self.append(node, entries, &mut links)?;
         }
+        let bytes = write.entries.iter().map(|run| BLOCK_BYTES + run.bytes().len()).sum();
+        self.nodes[node].unstable_bytes += bytes;
         let vote = write.hard_state.map(|hard_state| (hard_state.term, hard_state.vote));
         self.nodes[node].pending.push(Pending {
             token: write.token.0,
             truncate_from: write.truncate_from.map(|from| from.0),
             first: first.0,
             links,
+            bytes,
             vote,
         });
         Ok(())
@@ -35,12 +41,12 @@ impl Facts {
 
     fn truncated(&mut self, node: usize, leads: bool, from: Index) -> Result<(), Broken> {
         if leads {
-            let what = format!("n{node} leads and cuts its log from {from} on", node = node + 1);
+            let what = format!("{node} leads and cuts its log from {from} on", node = Name(node));
             return Err(Broken::new("a leader only appends", what));
         }
         let cut = link_at(&self.nodes[node].log, from);
         if cut.is_some() && cut == link_at(&self.committed, from) {
-            let what = format!("n{node} cuts the committed entry {from}", node = node + 1);
+            let what = format!("{node} cuts the committed entry {from}", node = Name(node));
             return Err(Broken::new("committed entries never change", what));
         }
         let keep = usize::try_from(from.0 - 1).expect("logs are short");
@@ -59,7 +65,7 @@ impl Facts {
             let index = entry.id.index;
             if index != end_of(log).next() {
                 let what =
-                    format!("n{node} appends {index} behind {}", end_of(log), node = node + 1);
+                    format!("{node} appends {index} behind {}", end_of(log), node = Name(node));
                 return Err(Broken::new("no gap in a log", what));
             }
             let before = log.last().map_or(0, |link| link.hash);
@@ -71,9 +77,9 @@ impl Facts {
             let first = *self.seen.entry(key).or_insert(hash);
             if first != hash && !mutant!(LogsNotCompared) {
                 let what = format!(
-                    "{} on n{node} differs from the one elsewhere",
+                    "{} on {node} differs from the one elsewhere",
                     entry.id,
-                    node = node + 1
+                    node = Name(node)
                 );
                 return Err(Broken::new("log matching", what));
             }

@@ -25,6 +25,22 @@ use crate::world::observed::Seen;
 pub use self::elections::{check_leader, check_vote};
 pub use self::order::Watermarks;
 
+/// A node by its place in the world, as people name it.
+#[derive(Clone, Copy)]
+pub(crate) struct Name(pub(crate) usize);
+
+impl core::fmt::Display for Name {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "n{}", self.0 + 1)
+    }
+}
+
+impl core::fmt::Debug for Name {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
 /// A property that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
@@ -67,8 +83,12 @@ pub struct NodeFacts {
     pub durable: Vec<Link>,
     /// Writes handed out: token, what it cuts, what it adds, term and vote.
     pending: Vec<Pending>,
+    /// Bytes of entries in them.
+    unstable_bytes: usize,
     /// Term and vote that the disk would give back now, at least.
     pub durable_vote: (Term, Option<NodeId>),
+    /// What was damaged on its disk.
+    damage: atlas::Damage,
     /// Where it stood last.
     pub marks: Watermarks,
     /// The boot that the marks belong to.
@@ -81,6 +101,7 @@ struct Pending {
     truncate_from: Option<u64>,
     first: u64,
     links: Vec<Link>,
+    bytes: usize,
     vote: Option<(Term, Option<NodeId>)>,
 }
 

@@ -2,7 +2,7 @@
 
 use quorate_core::{Index, RoleName, Status, Term};
 
-use super::{Broken, Facts, link_at};
+use super::{Broken, Facts, Name, link_at};
 
 /// Where a node stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,20 +32,21 @@ impl Facts {
             && status.applying <= status.persisted
             && status.commit <= status.last.index;
         if !ordered {
-            let what = format!("n{node} stands at {status:?}", node = node + 1);
+            let what = format!("{node} stands at {status:?}", node = Name(node));
             return Err(Broken::new("marks stand in order", what));
         }
         let facts = &mut self.nodes[node];
         let before = facts.marks;
         let same_boot = facts.boot == boot;
         if (same_boot && term < before.term) || boot < facts.boot {
-            let what = format!("n{node} went back from {} to {term}", before.term, node = node + 1);
+            let what =
+                format!("{node} went back from {} to {term}", before.term, node = Name(node));
             return Err(Broken::new("a term never falls", what));
         }
         if same_boot && (commit < before.commit || applied < before.applied) {
             let what = format!(
-                "n{node} went back from {before:?} to {commit} and {applied}",
-                node = node + 1
+                "{node} went back from {before:?} to {commit} and {applied}",
+                node = Name(node)
             );
             return Err(Broken::new("commit and applied index never fall", what));
         }
@@ -54,8 +55,8 @@ impl Facts {
             let own = link_at(&facts.log, commit).map(|link| link.term);
             if own.is_some_and(|own| own != term) {
                 let what = format!(
-                    "n{node} leads {term} and commits {commit} of {own:?}",
-                    node = node + 1
+                    "{node} leads {term} and commits {commit} of {own:?}",
+                    node = Name(node)
                 );
                 return Err(Broken::new("a leader commits entries of its own term", what));
             }

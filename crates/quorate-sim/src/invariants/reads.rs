@@ -3,7 +3,7 @@
 
 use quorate_core::{Index, ReadId};
 
-use super::{Broken, Facts};
+use super::{Broken, Facts, Name};
 
 impl Facts {
     /// A batch of reads came to a node.
@@ -23,8 +23,8 @@ impl Facts {
             return Ok(());
         }
         let what = format!(
-            "n{node} reads at {index}; {known} was committed when it was asked",
-            node = node + 1
+            "{node} reads at {index}; {known} was committed when it was asked",
+            node = Name(node)
         );
         Err(Broken::new("read index", what))
     }

@@ -11,7 +11,8 @@ use quorate_core::{
 use quorate_log::fault::FaultFs;
 use quorate_log::{BlockBuilder, Entries, OpenOptions, Write, open_blocking};
 
-use super::bounds::check_bounds;
+use super::atlas::Excuse;
+use super::bounds::Caps;
 use super::{Broken, Facts, check_leader, check_vote};
 use crate::world::observed::Seen;
 
@@ -254,6 +255,7 @@ fn a_leader_believes_of_its_peers_what_is_so() {
         next: Index(next),
         replicating: true,
         inflight: 0,
+        inflight_bytes: 0,
     };
     let mut facts = two_committed();
     facts.progressed(0, Term(1), &peer(2, 3)).unwrap();
@@ -291,29 +293,57 @@ fn what_a_replica_holds_is_bounded_in_every_respect() {
         forwarded: 0,
         tail_bytes: 0,
         apply_bytes: 0,
+        call_bytes: 0,
         held_messages: 0,
+        held_bytes: 0,
         held_dropped: 0,
     };
-    check_bounds(0, &config, &within).unwrap();
-    let beyond: [fn(&mut ReplicaStatus); 7] = [
-        |status| status.tail_bytes = usize::MAX,
-        |status| status.apply_bytes = usize::MAX,
-        |status| status.proposals = usize::MAX,
-        |status| status.waiting = usize::MAX,
-        |status| status.forwarded = usize::MAX,
-        |status| status.held_messages = usize::MAX,
-        |status| {
-            let inflight = usize::MAX;
-            let (matched, next) = (Index(1), Index(2));
-            let peer = PeerStatus { id: id(2), matched, next, replicating: true, inflight };
-            status.raft.peers.push(peer);
-        },
+    let caps = Caps::of(&config);
+    let mut facts = three();
+    facts.check_bounds(0, &caps, &within).unwrap();
+    let peer = |inflight, inflight_bytes| {
+        let (matched, next) = (Index(1), Index(2));
+        PeerStatus { id: id(2), matched, next, replicating: true, inflight, inflight_bytes }
+    };
+    let (messages, window) = (config.raft.max_inflight_messages(), 8 << 20);
+    type Exceed<'a> = &'a dyn Fn(&mut ReplicaStatus);
+    let beyond: [(&str, Exceed<'_>); 7] = [
+        ("bytes of recent entries", &|status| status.tail_bytes = config.tail_bytes + 1),
+        ("bytes to execute", &|status| {
+            status.apply_bytes = config.apply_bytes + config.max_command_bytes + 100;
+        }),
+        ("bytes of calls that wait", &|status| status.call_bytes = config.call_bytes + 1),
+        ("bytes of messages held back", &|status| {
+            status.held_bytes = config.outbox_bytes + config.max_command_bytes;
+        }),
+        // Nine entries are in the log.
+        ("proposals", &|status| status.proposals = 10),
+        ("appends under way", &|status| status.raft.peers.push(peer(messages + 1, 0))),
+        ("bytes under way", &|status| {
+            status.raft.peers.push(peer(1, window + (config.max_command_bytes as u64) + 100));
+        }),
     ];
-    for exceed in beyond {
+    for (what, exceed) in beyond {
         let mut status = within.clone();
         exceed(&mut status);
-        broken(check_bounds(0, &config, &status), "everything is bounded");
+        let told = facts.check_bounds(0, &caps, &status).unwrap_err();
+        assert!(told.what.contains(what), "{told}");
+        broken::<()>(Err(told), "everything is bounded");
     }
+    // A disk that does not keep up.
+    let many = write(1, vec![entries(1, 1, &["a"])]);
+    facts.wrote(0, false, &many).unwrap();
+    let small =
+        Caps::of(&ReplicaConfig { raft: no_room(), max_command_bytes: 1, ..config.clone() });
+    facts.check_bounds(0, &caps, &within).unwrap();
+    broken(facts.check_bounds(0, &small, &within), "everything is bounded");
+}
+
+/// Settings under which nothing may wait for a disk.
+fn no_room() -> quorate_core::Config {
+    let config = quorate_core::Config::builder();
+    let config = config.max_append_bytes(1).max_inflight_bytes(1).max_uncommitted_bytes(1);
+    config.build().unwrap()
 }
 
 #[test]
@@ -323,4 +353,53 @@ fn what_is_committed_stays_on_a_quorum() {
     assert_eq!(facts.holders(Index(2)), [0, 1]);
     facts.nodes[1].durable.truncate(1);
     broken(facts.check_held(), "what is committed is held by a quorum");
+}
+
+#[test]
+fn who_holds_an_entry_is_who_holds_it_intact() {
+    let mut facts = two_committed();
+    facts.entry_rots(1, Index(2));
+    // What was never durable there is not missed.
+    facts.entry_rots(2, Index(1));
+    assert_eq!(facts.holders(Index(1)), [0, 1]);
+    assert_eq!(facts.holders(Index(2)), [0]);
+    facts.check_held().unwrap();
+}
+
+#[test]
+fn a_node_must_come_back_unless_something_excuses_it() {
+    let mut facts = two_committed();
+    let must = "recovery succeeds without damage";
+    broken(facts.refuses(0, false, &"no"), must);
+    assert_eq!(facts.refuses(0, true, &"no"), Ok(Excuse::DiskFails));
+    // One copy of term and vote is enough.
+    facts.copy_rots(0, 1);
+    broken(facts.refuses(0, false, &"no"), must);
+    facts.copy_rots(0, 0);
+    assert_eq!(facts.refuses(0, false, &"no"), Ok(Excuse::BothCopies));
+    facts.entry_rots(1, Index(2));
+    assert_eq!(facts.refuses(1, false, &"no"), Ok(Excuse::Entry(Index(2))));
+    facts.entry_rots(2, Index(1));
+    broken(facts.refuses(2, false, &"no"), must);
+}
+
+#[test]
+fn what_comes_back_was_written() {
+    let options = OpenOptions { format_as: Some(id(1)), ..OpenOptions::default() };
+    let mut log = open_blocking(FaultFs::new(), options).unwrap().log;
+    let state = |term, vote| HardState { term: Term(term), vote: Some(id(vote)) };
+    let mut facts = three();
+    facts.wrote(0, false, &votes(1, 2, 2)).unwrap();
+    facts.persisted(0, PersistToken(1)).unwrap();
+    facts.wrote(0, false, &votes(2, 3, 3)).unwrap();
+    // Under way: it may have reached the disk, or not.
+    facts.clone().recovered(0, state(2, 2), &mut log).unwrap();
+    facts.clone().recovered(0, state(3, 3), &mut log).unwrap();
+    // A term that nobody wrote, and a vote of another term.
+    broken(facts.clone().recovered(0, state(4, 3), &mut log), "no silent loss");
+    broken(facts.clone().recovered(0, state(3, 2), &mut log), "no silent loss");
+    // An entry that was durable may not be missing, damaged or not.
+    holds(&mut facts, 0, 1, 3, &["a"]);
+    facts.entry_rots(0, Index(1));
+    broken(facts.recovered(0, state(3, 3), &mut log), "no silent loss");
 }

@@ -18,7 +18,7 @@ use super::shell::is_injected;
 use super::trace::{TraceEvent, name};
 use super::workload::Workload;
 use super::{Event, World, log_config};
-use crate::invariants::Broken;
+use crate::invariants::{Broken, Name};
 
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Ends the life of a node; what was not synced is subject to the plan.
@@ -27,6 +27,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             return;
         }
         self.count("death");
+        self.facts.terms.died(self.now);
         self.trace.step(self.now, [6, node as u64, 0]);
         let power = !self.calm && self.plan.has(Fault::Unsynced);
         let victim = &mut self.nodes[node];
@@ -92,14 +93,12 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 Ok(())
             }
             Ok(OpenProgress::Ready(recovered)) => self.opened(node, *recovered),
-            Err(error) if is_injected(&error.to_string()) => {
+            Err(error) => {
+                let disk_fails = is_injected(&error.to_string());
+                self.facts.refuses(node, disk_fails, &error)?;
                 self.count("recovery failed");
                 self.crash(node);
                 Ok(())
-            }
-            Err(error) => {
-                let what = format!("n{node} cannot open its directory: {error}", node = node + 1);
-                Err(Broken::new("recovery succeeds without damage", what))
             }
         }
     }
@@ -112,7 +111,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.facts.recovered(node, recovered.hard_state, &mut recovered.log)?;
         let record = recovered.identity.founding.as_deref().map(FoundingRecord::decode);
         let Some(Ok(record)) = record else {
-            let what = format!("n{node} forgot that it was founded", node = node + 1);
+            let what = format!("{node} forgot that it was founded", node = Name(node));
             return Err(Broken::new("no silent loss", what));
         };
         self.nodes[node].clock.begin(self.now);
@@ -136,7 +135,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let replica = replica.map_err(|error| {
             Broken::new(
                 "recovery succeeds without damage",
-                format!("n{node}: {error}", node = node + 1),
+                format!("{node}: {error}", node = Name(node)),
             )
         })?;
         self.nodes[node].state = State::Up(Box::new(Live {

@@ -52,6 +52,7 @@ use self::queue::Queue;
 use self::replay::Executed;
 use self::script::Orders;
 use self::workload::Workload;
+use crate::invariants::bounds::Caps;
 use crate::invariants::{Broken, Facts};
 use crate::rng::Rng;
 
@@ -78,7 +79,7 @@ pub struct Setup {
 }
 
 /// The settings of the protocol that worlds have unless they ask for others: elections time out
-/// after one to two seconds.
+/// after one to two seconds, and windows are small, so that they fill.
 ///
 /// # Panics
 ///
@@ -86,8 +87,14 @@ pub struct Setup {
 #[must_use]
 pub fn usual_raft() -> Config {
     let timeouts = (Duration::from_secs(1), Duration::from_secs(2));
-    let config = Config::builder().election_timeout(timeouts.0, timeouts.1).build();
-    config.expect("the settings are sound")
+    Config::builder()
+        .election_timeout(timeouts.0, timeouts.1)
+        .max_append_bytes(64 << 10)
+        .max_inflight_messages(64)
+        .max_inflight_bytes(256 << 10)
+        .max_uncommitted_bytes(2 << 20)
+        .build()
+        .expect("the settings are sound")
 }
 
 /// Something that is going to happen.
@@ -126,6 +133,8 @@ pub struct World<M: StateMachine + Default, W> {
     plan: Plan,
     /// Settings of every replica.
     config: ReplicaConfig,
+    /// What that lets each of them hold.
+    caps: Caps,
     now: u64,
     queue: Queue<Event>,
     nodes: Vec<Node<M>>,
@@ -168,9 +177,11 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let record = founding_record(&ids);
         let node = |(at, id): (usize, &NodeId)| new_node(seed, at, *id, &record, &setup.plan);
         let nodes = ids.iter().enumerate().map(node).collect();
+        let config = replica_config(setup.raft.clone());
         let mut world = Self {
             plan: setup.plan.clone(),
-            config: replica_config(setup.raft.clone()),
+            caps: Caps::of(&config),
+            config,
             now: 0,
             queue: Queue::new(),
             nodes,
@@ -396,6 +407,9 @@ fn replica_config(raft: Config) -> ReplicaConfig {
     ReplicaConfig {
         raft,
         tail_bytes: 64 << 10,
+        outbox_bytes: 256 << 10,
+        apply_bytes: 128 << 10,
+        call_bytes: 1 << 20,
         max_command_bytes: COMMAND_BYTES,
         ..ReplicaConfig::default()
     }

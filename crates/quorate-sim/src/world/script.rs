@@ -24,6 +24,7 @@
 
 mod by_hand;
 mod journal;
+mod rot;
 pub mod traffic;
 
 use core::time::Duration;

@@ -24,8 +24,7 @@ use super::trace::{Arrival, TraceEvent, name};
 use super::words::words;
 use super::workload::Workload;
 use super::{Event, Wanted, World};
-use crate::invariants::bounds::check_bounds;
-use crate::invariants::{Broken, check_leader};
+use crate::invariants::{Broken, Name, check_leader};
 
 /// Bytes of the largest entry in a virtual world.
 const ENTRY_BYTES: usize = 1 << 20;
@@ -179,7 +178,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.crash(node);
             }
             ReplicaEffect::Halt(reason) => {
-                let what = format!("n{node} halts: {reason:?}", node = node + 1);
+                let what = format!("{node} halts: {reason:?}", node = Name(node));
                 return Err(Broken::new("no evidence of lost durability or two leaders", what));
             }
         }
@@ -194,7 +193,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.facts_follow(node, live.replica.commit())?;
         let Some(live) = self.nodes[node].as_live() else { return Ok(()) };
         let (boot, held) = (live.boot, live.replica.status());
-        check_bounds(node, &self.config, &held)?;
+        self.facts.check_bounds(node, &self.caps, &held)?;
         let status = held.raft;
         let shortest = super::nanos(self.config.raft.election_timeout().0);
         self.facts.terms.reached(self.now, status.hard_state.term, shortest)?;
@@ -251,7 +250,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let is_reply = traffic::is_reply(&frame);
         let words = self.trace.is_wanted().then(|| words(&frame));
         let Ok(packed) = encode(frame, FrameLimits::for_entries(ENTRY_BYTES)) else {
-            let what = format!("n{from} makes a frame that is too large to send", from = from + 1);
+            let what = format!("{from} makes a frame that is too large to send", from = Name(from));
             return Err(Broken::new("frames fit", what));
         };
         let bytes = packed.encoded.into_vec();
@@ -436,7 +435,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Ok(Err(error)) => {
                 return Err(Broken::new(
                     "commands decode",
-                    format!("n{node}: {error}", node = node + 1),
+                    format!("{node}: {error}", node = Name(node)),
                 ));
             }
             // The state is never used again.
@@ -495,9 +494,9 @@ fn panicked(node: usize, index: Index, payload: &(dyn Any + Send)) -> Broken {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
     let what = format!(
-        "n{node} panics at entry {index}: {text}. Every node will, and none goes on: refuse \
+        "{node} panics at entry {index}: {text}. Every node will, and none goes on: refuse \
          what the state machine cannot do with a reply",
-        node = node + 1
+        node = Name(node)
     );
     Broken::new("the state machine does not panic", what)
 }

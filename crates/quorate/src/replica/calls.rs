@@ -77,6 +77,11 @@ impl Calls {
         self.forwarded.len()
     }
 
+    /// Bytes of all of them.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether a command of so many bytes finds room.
     pub(crate) const fn has_room(&self, bytes: usize) -> bool {
         self.bytes + bytes + CALL_BYTES <= self.limit

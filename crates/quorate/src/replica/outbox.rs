@@ -135,6 +135,11 @@ impl Outbox {
         is_durable && self.queues.get(&to).is_none_or(|queue| queue.held.is_empty())
     }
 
+    /// Bytes held back for the peer for whom most are.
+    pub(crate) fn bytes(&self) -> usize {
+        self.queues.values().map(|queue| queue.bytes).max().unwrap_or_default()
+    }
+
     /// Takes a message; hands it to `released` at once where nothing holds it back.
     pub(crate) fn push(
         &mut self,

@@ -48,8 +48,12 @@ pub struct ReplicaStatus {
     pub tail_bytes: usize,
     /// Bytes handed to the state machine and not executed yet.
     pub apply_bytes: usize,
+    /// Bytes of calls that wait, for a leader or for its answer.
+    pub call_bytes: usize,
     /// Messages held back.
     pub held_messages: usize,
+    /// Bytes held back for the one peer for whom most are.
+    pub held_bytes: usize,
     /// Messages dropped because too much was held back, or their entries came too late.
     pub held_dropped: u64,
 }
@@ -66,7 +70,9 @@ impl Replica {
             forwarded: self.calls.forwarded(),
             tail_bytes: self.tail.bytes(),
             apply_bytes: self.feed.bytes(),
+            call_bytes: self.calls.bytes(),
             held_messages: self.outbox.len(),
+            held_bytes: self.outbox.bytes(),
             held_dropped: self.outbox.dropped(),
         }
     }

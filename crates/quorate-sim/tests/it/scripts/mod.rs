@@ -10,4 +10,5 @@ mod no_agreement_without_majority;
 mod partial_connectivity;
 mod quick_back_up;
 mod request_counts;
+mod rot;
 mod steps;

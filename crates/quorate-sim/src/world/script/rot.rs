@@ -1,0 +1,47 @@
+//! Bits that rot on the disk of a node that is down, by hand.
+//!
+//! Only here does anything damage what was durable. The checks are told, so that they know what the
+//! node may refuse; it may never come back without what it had acknowledged.
+
+use quorate::StateMachine;
+use quorate_core::Index;
+
+use super::super::World;
+use super::super::workload::Workload;
+
+/// A byte of the first batch of a segment.
+const IN_FIRST_BATCH: usize = 700;
+/// A byte of what a copy of term and vote holds.
+const IN_COPY: usize = 40;
+/// The files of both copies of term and vote.
+const COPIES: [&str; 2] = ["hs.a", "hs.b"];
+
+impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
+    /// A bit of the first entries of a node's log flips on its disk.
+    ///
+    /// # Panics
+    ///
+    /// When the node runs, or has no log.
+    pub fn rot_first_entry(&mut self, node: usize) {
+        assert!(self.nodes[node].as_live().is_none(), "disks rot while nobody looks");
+        let names = self.nodes[node].disk.names();
+        let first = names.iter().find(|name| name.ends_with(".seg"));
+        self.flip(node, first.expect("a log has a segment"), IN_FIRST_BATCH);
+        self.facts.entry_rots(node, Index(1));
+    }
+
+    /// A bit of one of the two copies of a node's term and vote flips on its disk.
+    ///
+    /// # Panics
+    ///
+    /// When the node runs, or there is no such copy.
+    pub fn rot_vote(&mut self, node: usize, copy: usize) {
+        assert!(self.nodes[node].as_live().is_none(), "disks rot while nobody looks");
+        self.flip(node, COPIES[copy], IN_COPY);
+        self.facts.copy_rots(node, copy);
+    }
+
+    fn flip(&self, node: usize, file: &str, at: usize) {
+        self.nodes[node].disk.corrupt(file, |bytes| bytes[at] ^= 1);
+    }
+}
