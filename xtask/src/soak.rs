@@ -24,6 +24,8 @@ struct Soak {
     /// Arguments of `cargo`; `{round}` stands for the number of the round, `{from}` and `{to}` for
     /// its seeds, the end left out.
     cargo: &'static [&'static str],
+    /// More of them.
+    more: &'static [&'static str],
     /// Environment of each round, with the same stand-in.
     env: &'static [(&'static str, &'static str)],
 }
@@ -35,6 +37,7 @@ const SOAKS: &[Soak] = &[
         rounds: 25,
         seeds: 0,
         cargo: &["test", "--test", "e2e", "--", "--exact", "--nocapture", KILL_TEST],
+        more: &[],
         env: &[
             ("QUORATE_KILL_SEED", "{round}"),
             ("QUORATE_KILLS", "20"),
@@ -46,19 +49,8 @@ const SOAKS: &[Soak] = &[
         about: "20,000 simulated worlds with all faults, every invariant checked after every step.",
         rounds: 40,
         seeds: 500,
-        cargo: &[
-            "run",
-            "-q",
-            "--profile",
-            "soak",
-            "-p",
-            "quorate-cli",
-            "--",
-            "sim",
-            "--soak",
-            "--seeds",
-            "{from}..{to}",
-        ],
+        cargo: WORLDS,
+        more: &[],
         env: &[],
     },
     Soak {
@@ -66,22 +58,25 @@ const SOAKS: &[Soak] = &[
         about: "1,000 simulated worlds, each run twice: the hashes of everything that happened are equal.",
         rounds: 4,
         seeds: 250,
-        cargo: &[
-            "run",
-            "-q",
-            "--profile",
-            "soak",
-            "-p",
-            "quorate-cli",
-            "--",
-            "sim",
-            "--soak",
-            "--twice",
-            "--seeds",
-            "{from}..{to}",
-        ],
+        cargo: WORLDS,
+        more: &["--twice"],
         env: &[],
     },
+];
+
+/// Worlds of a round's seeds.
+const WORLDS: &[&str] = &[
+    "run",
+    "-q",
+    "--profile",
+    "soak",
+    "-p",
+    "quorate-cli",
+    "--",
+    "sim",
+    "--soak",
+    "--seeds",
+    "{from}..{to}",
 ];
 
 const KILL_TEST: &str = "kill::no_acknowledged_write_is_lost_while_nodes_are_killed";
@@ -127,7 +122,7 @@ fn rounds_in(record: &str) -> u32 {
 fn run_round(root: &Path, soak: &Soak, round: u32) -> Result<String, String> {
     let mut command = Command::new("cargo");
     command.current_dir(root).stdout(Stdio::piped());
-    command.args(soak.cargo.iter().map(|part| fill(part, soak, round)));
+    command.args(soak.cargo.iter().chain(soak.more).map(|part| fill(part, soak, round)));
     for (key, value) in soak.env {
         command.env(key, fill(value, soak, round));
     }
