@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Names under which the browser is found on the path.
@@ -139,6 +139,54 @@ fn the_page_plays_the_run_that_the_trace_tells() {
             assert_eq!(*applied, last_of(&trace, "applies", node, "index"), "n{node}");
         }
     }
+}
+
+/// The page of the same run, had a rule broken in its middle.
+fn break_a_rule(page: &Path) -> usize {
+    let text = fs::read_to_string(page).unwrap();
+    let (head, rest) = text.split_once("application/json\">").unwrap();
+    let (run, tail) = rest.split_once("</script>").unwrap();
+    let mut run: Value = serde_json::from_str(run).unwrap();
+    let (invariant, what) = ("one leader per term", "n1 and n2 both lead t3\nand that is all");
+    let kinds = run["kinds"].as_array_mut().unwrap();
+    let kind = kinds.len();
+    kinds.push(json!({ "name": "broken", "fields": ["invariant$", "what$"] }));
+    let texts = run["texts"].as_array_mut().unwrap();
+    let first = texts.len();
+    texts.extend([json!(invariant), json!(what)]);
+    let events = run["events"].as_array_mut().unwrap();
+    // A world ends where a rule breaks.
+    events.truncate(events.len() / 2);
+    events.push(json!([0, kind, first, first + 1]));
+    let count = events.len();
+    let at: u64 = events.iter().filter_map(|event| event[0].as_u64()).sum();
+    run["header"]["broken"] = json!({ "invariant": invariant, "what": what });
+    run["header"]["events"] = json!(count);
+    run["header"]["simulated"] = json!(at);
+    let run = run.to_string().replace('<', "\\u003c");
+    fs::write(page, format!("{head}application/json\">{run}</script>{tail}")).unwrap();
+    count
+}
+
+#[test]
+fn the_page_of_a_broken_run_shows_what_broke_and_the_events_around_it() {
+    let Some(browser) = browser() else { return };
+    let folder = TempDir::new().unwrap();
+    let (page, _) = simulate(folder.path(), &["--seed", "12", "--duration", "20s"]);
+    let count = break_a_rule(&page);
+    let report = open(&browser, &page, folder.path()).expect("the page reports");
+    assert_eq!(report.failed, 0, "{}", report.text);
+    assert_eq!(report.events, count as u64);
+    for shown in ["the banner names the rule", "the banner leads to where it broke"] {
+        assert!(report.text.contains(&format!("ok {shown}")), "{}", report.text);
+    }
+    // A page that forgets it fails its own test.
+    let text = fs::read_to_string(&page).unwrap();
+    let damaged = text.replace("if (header.broken) fillBanner();", "");
+    assert_ne!(damaged, text, "the page has changed, and this test must follow");
+    fs::write(&page, damaged).unwrap();
+    let report = open(&browser, &page, folder.path()).expect("the page reports");
+    assert!(report.failed > 0, "{}", report.text);
 }
 
 #[test]

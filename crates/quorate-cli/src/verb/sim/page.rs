@@ -148,8 +148,9 @@ fn without_names(part: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use quorate_sim::invariants::Broken;
     use quorate_sim::run::{Lines, Options};
-    use quorate_sim::world::Faults;
+    use quorate_sim::world::{Faults, TraceEvent};
 
     use super::super::target;
     use super::*;
@@ -183,5 +184,32 @@ mod tests {
         let at: u64 =
             data["events"].as_array().expect("rows").iter().filter_map(|row| row[0].as_u64()).sum();
         assert_eq!(Some(at), outcome.events.last().map(|event| event.at));
+    }
+
+    #[test]
+    fn the_page_of_a_broken_run_says_what_broke() {
+        let options = Options {
+            duration: std::time::Duration::from_secs(1),
+            faults: Faults::none(),
+            ..Options::default()
+        };
+        let mut outcome = target::run(1, &options, Lines::All);
+        let (invariant, what) = ("one leader per term", "both <b>lead</b>".to_owned());
+        outcome.broken = Some(Broken::new(invariant, what.clone()));
+        let at = outcome.events.last().map_or(0, |event| event.at);
+        outcome.events.push(Traced { at, event: TraceEvent::Broken { invariant, what } });
+        let page = page(&outcome, &options);
+        assert!(!page.contains("<b>lead</b>"));
+        let data = page.split_once("application/json\">").expect("the run is there").1;
+        let data = data.split_once("</script>").expect("the run ends").0;
+        let data: Value = serde_json::from_str(data).expect("it is JSON");
+        assert_eq!(data["header"]["broken"]["invariant"], invariant);
+        assert_eq!(data["header"]["broken"]["what"], "both <b>lead</b>");
+        // The browser's test plants a rule that breaks in this form.
+        let kinds = data["kinds"].as_array().expect("kinds");
+        let kind = json!({ "name": "broken", "fields": ["invariant$", "what$"] });
+        assert_eq!(kinds.last(), Some(&kind));
+        let row = data["events"].as_array().and_then(|rows| rows.last()).expect("an event");
+        assert_eq!((&row[0], &row[1]), (&json!(0), &json!(kinds.len() - 1)));
     }
 }

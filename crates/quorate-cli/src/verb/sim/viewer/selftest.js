@@ -63,7 +63,24 @@ function selfTest(check) {
     check(`${one.canvas.id} is drawn`, pixels.some((value) => value !== 0));
   }
   check("a broken rule is shown", element("banner").hidden === (header.broken === null));
+  if (header.broken) testBanner(check);
   slide(1000000);
+}
+
+function testBanner(check) {
+  check("the banner names the rule", element("banner-name").textContent.includes(header.broken.invariant));
+  check("the banner says what was seen", header.broken.what.startsWith(element("banner-what").textContent));
+  show(0, 0);
+  element("banner-jump").click();
+  draw();
+  const at = state.applied - 1;
+  check("the banner leads to where it broke", at >= 0 && events[at].event === "broken" && time === events[at].at);
+  check("the state knows", state.broken !== null && state.broken.invariant === header.broken.invariant);
+  const rows = [...listRows.querySelectorAll(".row")].filter((row) => row.style.display !== "none");
+  const place = rows.findIndex((row) => Number(row.dataset.index) === at);
+  check("the list shows where it broke", place >= 0 && rows[place].classList.contains("bad") && rows[place].classList.contains("here"));
+  const before = rows.slice(Math.max(0, place - 5), place).map((row) => Number(row.dataset.index));
+  check("and the events before it", before.length === 5 && before.every((index, back) => index === at - 5 + back));
 }
 
 if (location.hash.includes("selftest")) {
