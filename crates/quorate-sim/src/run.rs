@@ -93,6 +93,8 @@ pub struct Outcome {
     pub hash: u64,
     /// How often everything happened.
     pub counts: BTreeMap<&'static str, u64>,
+    /// Strikes of each kind of fault that came up, with those that were left out or had no effect.
+    pub strikes: BTreeMap<Fault, u32>,
     /// What broke, if anything did.
     pub broken: Option<Broken>,
     /// The last events before it broke, or all where they were asked for.
@@ -183,7 +185,7 @@ impl<T: Target> Run<T> {
         if let Some(broken) = &broken {
             world.note_broken(broken);
         }
-        let drawn = Options { faults: Faults::only(plan.on.iter().copied()), ..options.clone() };
+        let drawn = Options { faults: plan.on.clone(), ..options.clone() };
         let named = if plan == Plan::draw(seed, &options.faults) { options } else { &drawn };
         Outcome {
             seed,
@@ -191,6 +193,7 @@ impl<T: Target> Run<T> {
             simulated: world.now(),
             hash: world.trace().hash(),
             counts: world.counts(),
+            strikes: plan.on.iter().map(|kind| (kind, world.strikes(kind))).collect(),
             broken,
             events: world.trace_mut().take_events(),
             again: self.target.again(seed, named),

@@ -118,8 +118,8 @@ impl Totals {
         for (what, count) in &outcome.counts {
             *self.counts.entry(what).or_default() += count;
         }
-        for kind in &outcome.plan.on {
-            *self.drawn.entry(*kind).or_default() += 1;
+        for kind in outcome.plan.on.iter() {
+            *self.drawn.entry(kind).or_default() += 1;
         }
         for (what, _) in RARE {
             *self.rare.entry(what).or_default() += u64::from(outcome.count(what) > 0);

@@ -7,9 +7,13 @@ use quorate::StateMachine;
 use quorate_core::{Index, RoleName, Term};
 
 use super::node::State;
+use super::plan::Faults;
 use super::trace::{LinkState, TraceEvent};
 use super::workload::Workload;
 use super::{Event, World};
+
+/// How long frames are under way, at most, once everything is mended.
+const LINGERING: Duration = Duration::from_millis(500);
 
 /// How a node is once faults have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +90,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
         }
         self.calm = true;
+        self.chances.calm_down();
         self.network.heal();
         for node in 0..self.nodes.len() {
             self.heal_node(node);
@@ -103,6 +108,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let state = &mut self.nodes[node];
         (state.paused_until, state.stuck_until) = (0, 0);
         (state.slower, state.disk_slower) = (1, 1);
+        state.unfelt = Faults::none();
         state.disk.limit_room(None);
         state.disk.clear_faults();
         if let Some(live) = state.live() {
@@ -124,8 +130,11 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
     }
 
-    /// What a paused node or a stuck disk has put off is due at once.
+    /// What a paused node or a stuck disk has put off is due at once, and what would linger in the
+    /// network is lost: heartbeats of a leader that is dead would hold up the election of the next.
     fn hurry(&mut self) {
+        let lingers = self.now + super::nanos(LINGERING);
+        self.queue.forget_after(lingers, |event| matches!(event, Event::Frame { .. }));
         self.queue.hurry(self.now, |event| {
             matches!(
                 event,

@@ -27,8 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const ROAMING: u32 = 50_000;
 /// Requests that a client has due at most; what comes on top is never asked.
 const MOST_DUE: u32 = 200;
-/// Requests that a client makes on top in a storm.
-const STORM: u32 = 3;
 
 /// All clients of a world.
 pub(crate) struct Clients<M: StateMachine> {
@@ -64,6 +62,8 @@ struct Waiting {
     request: u64,
     operation: Option<OperationId>,
     node: usize,
+    /// Does not wait as long as clients usually do.
+    is_impatient: bool,
 }
 
 impl<M: StateMachine> Clients<M> {
@@ -126,15 +126,19 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         self.clients.due[at] -= 1;
         let rng = &mut self.clients.rngs[at];
-        let patience = Duration::from_millis(rng.range(200..1_500));
-        let impatient = !self.calm && self.plan.has(Fault::ImpatientClients);
         let now = Duration::from_nanos(self.now);
         let (operation, request) = self.workload.next(ClientId(client), rng, now);
         self.clients.last_request += 1;
         let number = self.clients.last_request;
-        self.clients.waiting.insert(client, Waiting { request: number, operation, node });
+        let impatient = self.chances.strikes(&self.plan, Fault::ImpatientClients);
+        let is_impatient = impatient.is_some();
+        let limit = impatient.map_or(PATIENCE, |mut rng| {
+            let most = self.plan.rate(Fault::ImpatientClients).lasts;
+            rng.span(Duration::from_millis(100), most)
+        });
+        let waiting = Waiting { request: number, operation, node, is_impatient };
+        self.clients.waiting.insert(client, waiting);
         self.clients.senders.insert(number, client);
-        let limit = if impatient { patience } else { PATIENCE };
         self.after(limit, Event::GiveUp { client, request: number });
         let workload = &self.workload;
         self.trace.note(self.now, || TraceEvent::Asks {
@@ -160,8 +164,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.give(node, input);
     }
 
-    /// Every client gives up, and asks again at once and more than once.
-    pub(super) fn storm(&mut self) {
+    /// Every client gives up, and asks again at once and so many times. Says whether there is any.
+    pub(super) fn storm(&mut self, times: u32) -> bool {
         let waiting: Vec<(u32, u64)> = self
             .clients
             .waiting
@@ -173,16 +177,18 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         for client in 0..self.clients.due.len() {
             let due = &mut self.clients.due[client];
-            *due = (*due + STORM).min(MOST_DUE);
+            *due = (*due + times).min(MOST_DUE);
             self.ask(u32::try_from(client).expect("clients are few"));
         }
+        !self.clients.due.is_empty()
     }
 
     /// A client waits no longer.
     pub(super) fn give_up(&mut self, client: u32, request: u64) {
-        if self.clients.waiting.get(&client).is_some_and(|waiting| waiting.request == request) {
+        let waiting = self.clients.waiting.get(&client).copied();
+        if let Some(waiting) = waiting.filter(|waiting| waiting.request == request) {
             self.count("client gave up");
-            if self.plan.has(Fault::ImpatientClients) {
+            if waiting.is_impatient {
                 self.count(Fault::ImpatientClients.name());
             }
             self.missed(request, "was not answered in time");

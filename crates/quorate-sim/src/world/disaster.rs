@@ -1,42 +1,24 @@
-//! Faults that strike again and again, each kind at times and places of its own, and their end.
+//! Faults that strike at times of their own, each kind with its own list of strikes, and their end.
 //! Scripts inflict the same by hand: see `script/by_hand.rs`.
+//!
+//! A strike counts when it has an effect: a crash of a node that is down is none. What has its effect
+//! later, such as a slow link, counts when it first does.
 
 use core::time::Duration;
 
 use quorate::StateMachine;
 use quorate_log::fault::Fault as DiskFault;
 
-use super::network::Shape;
-use super::plan::Fault;
+use super::network::{Shape, Trouble};
+use super::node::State;
+use super::plan::{Fault, Strike, Strikes};
 use super::trace::LinkState;
 use super::workload::Workload;
-use super::{Event, World};
+use super::{Event, World, nanos};
 use crate::rng::Rng;
 
-/// Kinds that strike again and again, each with a timer of its own.
-const STRIKING: [Fault; 21] = [
-    Fault::Split,
-    Fault::OneWay,
-    Fault::Bridge,
-    Fault::Ring,
-    Fault::Chain,
-    Fault::Flap,
-    Fault::Reset,
-    Fault::SlowLink,
-    Fault::Bandwidth,
-    Fault::Clog,
-    Fault::Crash,
-    Fault::CrashAll,
-    Fault::Pause,
-    Fault::SlowNode,
-    Fault::ClockJump,
-    Fault::ApplyPanic,
-    Fault::RetryStorm,
-    Fault::WriteError,
-    Fault::SyncError,
-    Fault::DiskFull,
-    Fault::StuckDisk,
-];
+/// Operations of a disk among which there is a write and a sync, while the disk is in use.
+const SOON: u64 = 8;
 
 /// What ends when something that struck for a while is over.
 #[derive(Clone, Copy, Debug)]
@@ -44,127 +26,218 @@ pub(super) enum Mending {
     /// A slow node.
     Node(usize),
     /// A full disk.
-    Disk(usize),
-    /// A slow, narrow or cut link.
-    Link(usize, usize),
+    FullDisk(usize),
+    /// A slow disk.
+    SlowDisk(usize),
+    /// A slow or narrow link.
+    Link(Trouble, usize, usize),
+    /// A link that comes back, or goes again so many times.
+    Flap { from: usize, to: usize, left: u32, span: Duration },
     /// The shape of the network, by its number.
     Shape(u64),
+    /// The peace of a node that is to die so many times more.
+    Crash { node: usize, left: u32 },
+}
+
+/// What is to strike next of one kind, and what comes after it.
+#[derive(Debug)]
+pub(super) struct Upcoming {
+    next: Strike,
+    rest: Strikes,
 }
 
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     pub(super) fn plan_disasters(&mut self, seed: u64) {
-        for fault in STRIKING {
-            if self.plan.has(fault) {
-                let mut rng = Rng::stream(seed, fault.name(), 2);
-                let span = rng.span(Duration::ZERO, self.every(fault));
-                self.after(span, Event::Disaster(fault));
-                self.strikes.insert(fault, rng);
+        for fault in Fault::ALL {
+            if let Some(mut rest) = Strikes::of(seed, fault, &self.plan) {
+                let next = rest.next_strike();
+                self.after(next.at, Event::Disaster(fault));
+                self.upcoming.insert(fault, Upcoming { next, rest });
             }
         }
-        for fault in [Fault::Drift, Fault::Sizes] {
-            if self.plan.has(fault) {
+        let drifts = self.nodes.iter().any(|node| node.clock.gain != 0);
+        for (fault, is_felt) in [(Fault::Drift, drifts), (Fault::Sizes, true)] {
+            if self.plan.has(fault) && is_felt {
                 self.count(fault.name());
             }
         }
-        if self.plan.has(Fault::SlowDisk) {
-            let slow = self.schedule.index(self.nodes.len());
-            self.nodes[slow].disk_slower = 20;
-            self.count("slow-disk");
-        }
     }
 
-    fn every(&self, fault: Fault) -> Duration {
-        match fault {
-            Fault::Crash => self.plan.crash_every,
-            Fault::CrashAll => self.plan.crash_every * 3,
-            Fault::Pause | Fault::SlowNode => self.plan.trouble_every,
-            Fault::WriteError | Fault::SyncError | Fault::DiskFull | Fault::StuckDisk => {
-                self.plan.trouble_every * 2
-            }
-            _ => self.plan.shape_every,
-        }
+    /// How many strikes of each kind came up, with those that were left out or had no effect.
+    #[must_use]
+    pub fn strikes(&self, kind: Fault) -> u32 {
+        let due = self.upcoming.get(&kind).map_or(0, |upcoming| upcoming.rest.so_far() - 1);
+        due.max(self.chances.so_far(kind))
     }
 
     pub(super) fn strike(&mut self, fault: Fault) {
-        // Taken out and put back: each kind draws from a stream of its own.
-        let Some(mut rng) = self.strikes.remove(&fault).filter(|_| !self.calm) else { return };
-        let every = self.every(fault);
-        let next = rng.span(every / 2, every * 3 / 2);
-        self.after(next, Event::Disaster(fault));
-        self.count(fault.name());
-        self.trace.step(self.now, [7, fault as u64, 0]);
-        let node = rng.index(self.nodes.len());
-        let apart = 1 + rng.index(self.nodes.len().max(2) - 1);
-        let other = (node + apart) % self.nodes.len();
-        let span = rng.span(Duration::from_millis(100), Duration::from_secs(5));
-        let until = self.now + super::nanos(span);
-        self.note_disaster(fault, node, until);
-        match fault {
-            Fault::Crash => self.crash(node),
-            Fault::CrashAll => (0..self.nodes.len()).for_each(|node| self.crash(node)),
-            Fault::Pause => self.nodes[node].paused_until = until,
-            Fault::SlowNode => {
-                self.nodes[node].slower = 100;
-                self.at(until, Event::Mend(Mending::Node(node)));
-            }
-            Fault::ClockJump => {
-                let jump = rng.heavy_tailed(Duration::from_secs(4));
-                self.set_clock_ahead(node, jump);
-            }
-            Fault::ApplyPanic => self.plant_panic(node),
-            Fault::RetryStorm => self.storm(),
-            Fault::Reset => self.reset(node, other),
-            Fault::StuckDisk => self.nodes[node].stuck_until = until,
-            Fault::WriteError => self.fail_next(node, 1, DiskFault::Fails),
-            // A write comes before its sync; only syncs take notice of this one.
-            Fault::SyncError => self.fail_next(node, 8, DiskFault::SyncLosesData),
-            Fault::DiskFull => {
-                self.fill_up(node);
-                self.at(until, Event::Mend(Mending::Disk(node)));
-            }
-            _ => self.strike_network(fault, (node, other), until, &mut rng),
+        if self.calm {
+            return;
         }
-        self.strikes.insert(fault, rng);
+        let Some(upcoming) = self.upcoming.get_mut(&fault) else { return };
+        let next = upcoming.rest.next_strike();
+        let at = nanos(next.at);
+        let strike = core::mem::replace(&mut upcoming.next, next);
+        self.at(at, Event::Disaster(fault));
+        if !self.plan.on.leaves(fault, strike.number) {
+            return;
+        }
+        self.trace.step(self.now, [7, fault as u64, u64::from(strike.number)]);
+        if self.inflict(strike) {
+            self.count(fault.name());
+        }
     }
 
-    fn strike_network(
-        &mut self,
-        fault: Fault,
-        (node, other): (usize, usize),
-        until: u64,
-        rng: &mut Rng,
-    ) {
-        let mending = match fault {
+    /// Lets a fault strike; says whether that had an effect at once.
+    fn inflict(&mut self, strike: Strike) -> bool {
+        let (node, other) = strike.pair(self.nodes.len());
+        let until = self.now + nanos(strike.lasts);
+        let times = u32::try_from(strike.size).unwrap_or(u32::MAX);
+        let is_down = matches!(self.nodes[node].state, State::Down);
+        let is_up = self.nodes[node].as_live().is_some();
+        match strike.kind {
+            Fault::Crash if !is_down => {
+                self.note_strike(strike.kind, Some(node), None);
+                self.crash_for(node, Some(strike.lasts));
+                self.crash_again(node, strike.lasts, times);
+                true
+            }
+            Fault::CrashAll => self.crash_many(strike),
+            Fault::Pause if !is_down => {
+                self.note_strike(strike.kind, Some(node), Some(until));
+                self.pause_until(node, until)
+            }
+            Fault::SlowNode if !is_down => {
+                self.note_strike(strike.kind, Some(node), Some(until));
+                self.nodes[node].slower = times;
+                self.at(until, Event::Mend(Mending::Node(node)));
+                true
+            }
+            Fault::ClockJump if is_up => {
+                self.note_strike(strike.kind, Some(node), None);
+                self.set_clock_ahead(node, Duration::from_millis(strike.size));
+                true
+            }
+            Fault::ApplyPanic if is_up => {
+                self.note_strike(strike.kind, Some(node), None);
+                self.plant_panic(node);
+                false
+            }
+            Fault::RetryStorm => {
+                self.note_strike(strike.kind, None, None);
+                self.storm(times)
+            }
+            Fault::Reset => {
+                let stands = self.is_connected(node, other) || self.is_connected(other, node);
+                self.note_strike(strike.kind, Some(node), None);
+                self.reset(node, other);
+                stands
+            }
+            Fault::StuckDisk
+            | Fault::SlowDisk
+            | Fault::WriteError
+            | Fault::ShortWrite
+            | Fault::SyncError
+            | Fault::DiskFull => {
+                self.strike_disk(&strike, node, until);
+                false
+            }
+            Fault::SlowLink | Fault::Bandwidth | Fault::Clog | Fault::Flap => {
+                self.note_strike(strike.kind, None, None);
+                self.strike_link(&strike, (node, other), until);
+                false
+            }
+            Fault::Split | Fault::OneWay | Fault::Bridge | Fault::Ring | Fault::Chain => {
+                let Strike { kind, mut rng, .. } = strike;
+                let shape = self.draw_shape(kind, &mut rng);
+                self.note_strike(kind, None, Some(until));
+                self.shapes += 1;
+                self.at(until, Event::Mend(Mending::Shape(self.shapes)));
+                self.reshape(&shape)
+            }
+            _ => false,
+        }
+    }
+
+    /// All nodes die at once, or a majority of them.
+    fn crash_many(&mut self, mut strike: Strike) -> bool {
+        let nodes = self.nodes.len();
+        let first = strike.pair(nodes).0;
+        let count = if strike.rng.coin() { nodes } else { nodes / 2 + 1 };
+        let is_down = |state: &State<M>| matches!(state, State::Down);
+        let is_felt = self.nodes.iter().any(|node| !is_down(&node.state));
+        self.note_strike(strike.kind, None, None);
+        for place in 0..count {
+            let down = strike.rng.span(Duration::ZERO, strike.lasts);
+            self.crash_for((first + place) % nodes, Some(down));
+        }
+        is_felt
+    }
+
+    fn crash_again(&mut self, node: usize, down: Duration, times: u32) {
+        if times > 1 {
+            let up = self.schedule.span(Duration::from_millis(5), Duration::from_millis(500));
+            self.after(down + up, Event::Mend(Mending::Crash { node, left: times - 1 }));
+        }
+    }
+
+    /// Nothing happens on a node before then; says whether that is later than it was.
+    pub(super) fn pause_until(&mut self, node: usize, until: u64) -> bool {
+        let paused = &mut self.nodes[node].paused_until;
+        let is_longer = *paused < until;
+        *paused = until.max(*paused);
+        is_longer
+    }
+
+    fn strike_disk(&mut self, strike: &Strike, node: usize, until: u64) {
+        let lasts = matches!(strike.kind, Fault::StuckDisk | Fault::SlowDisk | Fault::DiskFull);
+        self.note_strike(strike.kind, Some(node), lasts.then_some(until));
+        match strike.kind {
+            Fault::StuckDisk => self.stick(node, until),
+            Fault::SlowDisk => {
+                let times = u32::try_from(strike.size).unwrap_or(u32::MAX);
+                self.slow_down_disk(node, times);
+                self.at(until, Event::Mend(Mending::SlowDisk(node)));
+            }
+            Fault::DiskFull => {
+                self.fill_up(node, strike.size);
+                self.at(until, Event::Mend(Mending::FullDisk(node)));
+            }
+            kind => self.fail_soon(node, kind),
+        }
+    }
+
+    fn strike_link(&mut self, strike: &Strike, (from, to): (usize, usize), until: u64) {
+        let times = u32::try_from(strike.size).unwrap_or(u32::MAX);
+        match strike.kind {
             Fault::SlowLink => {
-                self.network.slow(node, other, 50);
-                self.note_link(node, other, LinkState::Slow, None);
-                Mending::Link(node, other)
+                self.network.slow(from, to, times);
+                self.note_link(from, to, LinkState::Slow, Some(until));
+                self.at(until, Event::Mend(Mending::Link(Trouble::Slow, from, to)));
             }
             Fault::Bandwidth => {
-                self.network.limit(node, other, 20_000);
-                self.note_link(node, other, LinkState::Narrow, None);
-                Mending::Link(node, other)
+                self.network.limit(from, to, strike.size);
+                self.note_link(from, to, LinkState::Narrow, Some(until));
+                self.at(until, Event::Mend(Mending::Link(Trouble::Narrow, from, to)));
             }
             Fault::Clog => {
-                self.network.clog(node, other, until);
-                self.note_link(node, other, LinkState::Clogged, Some(until));
-                return;
-            }
-            Fault::Flap => {
-                let cut = rng.coin();
-                self.network.cut(node, other, cut);
-                let state = if cut { LinkState::Cut } else { LinkState::Stands };
-                self.note_link(node, other, state, None);
-                Mending::Link(node, other)
+                self.network.clog(from, to, until, times);
+                self.note_link(from, to, LinkState::Clogged, Some(until));
             }
             _ => {
-                let shape = self.draw_shape(fault, rng);
-                self.reshape(&shape);
-                self.shapes += 1;
-                Mending::Shape(self.shapes)
+                let (left, span) = (times.saturating_mul(2).saturating_sub(1), strike.lasts);
+                self.flap_link(from, to, true);
+                self.after(span, Event::Mend(Mending::Flap { from, to, left, span }));
             }
-        };
-        self.at(until, Event::Mend(mending));
+        }
+    }
+
+    /// Cuts one direction of a link on top of the network's shape, or ends that.
+    pub(super) fn flap_link(&mut self, from: usize, to: usize, cut: bool) {
+        self.network.flap(from, to, cut);
+        let is_cut = self.network.is_cut(from, to);
+        let state = if is_cut { LinkState::Cut } else { LinkState::Stands };
+        self.note_link(from, to, state, None);
     }
 
     /// What struck for a while is over.
@@ -175,27 +248,44 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.trace.step(self.now, [8, 0, 0]);
         match mending {
             Mending::Node(node) => self.nodes[node].slower = 1,
-            Mending::Disk(node) => self.nodes[node].disk.limit_room(None),
-            Mending::Link(from, to) => {
-                self.network.mend(from, to);
+            Mending::FullDisk(node) => self.nodes[node].disk.limit_room(None),
+            Mending::SlowDisk(node) => self.nodes[node].disk_slower = 1,
+            Mending::Link(trouble, from, to) => {
+                self.network.mend(trouble, from, to);
                 self.note_link(from, to, LinkState::Stands, None);
             }
+            Mending::Flap { from, to, left, span } => {
+                self.flap_link(from, to, left.is_multiple_of(2));
+                if left > 1 {
+                    let left = left - 1;
+                    self.after(span, Event::Mend(Mending::Flap { from, to, left, span }));
+                }
+            }
             // Another shape may have taken its place.
-            Mending::Shape(number) if number == self.shapes => self.reshape(&Shape::Whole),
+            Mending::Shape(number) if number == self.shapes => {
+                self.reshape(&Shape::Whole);
+            }
             Mending::Shape(_) => {}
+            Mending::Crash { node, left } => {
+                let down = Duration::from_millis(10);
+                self.crash_for(node, Some(down));
+                self.crash_again(node, down, left);
+            }
         }
     }
 
-    /// Cuts and mends links so that the network has this shape.
-    pub fn reshape(&mut self, shape: &Shape) {
-        self.network.take_shape(shape);
+    /// Cuts and mends links so that the network has this shape; says whether a link went down that
+    /// stood.
+    pub fn reshape(&mut self, shape: &Shape) -> bool {
+        let is_felt = self.network.take_shape(shape);
         self.note_network(shape);
+        is_felt
     }
 
     /// The clock of a node shows a later time at once; what it waits for may be due.
     pub(super) fn set_clock_ahead(&mut self, node: usize, jump: Duration) {
         let now = self.now;
-        self.nodes[node].clock.jump(now, super::nanos(jump));
+        self.nodes[node].clock.jump(now, nanos(jump));
         if let Some(live) = self.nodes[node].live() {
             live.timer_at = None;
         }
@@ -210,18 +300,51 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
     }
 
-    /// A disk has no room left beyond what its files take.
-    pub(super) fn fill_up(&mut self, node: usize) {
-        let disk = &self.nodes[node].disk;
-        let sizes = disk.names().into_iter().filter_map(|name| disk.bytes(&name));
-        let used = sizes.map(|bytes| bytes.len() as u64).sum();
-        disk.limit_room(Some(used));
+    /// A disk does nothing before then.
+    pub(super) fn stick(&mut self, node: usize, until: u64) {
+        let state = &mut self.nodes[node];
+        state.stuck_until = until.max(state.stuck_until);
+        state.unfelt.insert(Fault::StuckDisk);
     }
 
-    pub(super) fn fail_next(&mut self, node: usize, operations: u64, fault: DiskFault) {
+    /// A disk takes so many times as long for everything.
+    pub(super) fn slow_down_disk(&mut self, node: usize, times: u32) {
+        let state = &mut self.nodes[node];
+        state.disk_slower = times;
+        state.unfelt.insert(Fault::SlowDisk);
+    }
+
+    /// A disk has so much room left beyond what its files take.
+    pub(super) fn fill_up(&mut self, node: usize, spare: u64) {
+        let state = &mut self.nodes[node];
+        let disk = &state.disk;
+        let sizes = disk.names().into_iter().filter_map(|name| disk.bytes(&name));
+        let used: u64 = sizes.map(|bytes| bytes.len() as u64).sum();
+        disk.limit_room(Some(used + spare));
+        state.unfelt.insert(Fault::DiskFull);
+    }
+
+    /// The next operation of a disk that this kind can befall fails.
+    pub(super) fn fail_soon(&mut self, node: usize, kind: Fault) {
+        let (operations, fault) = match kind {
+            Fault::WriteError => (1, DiskFault::Fails),
+            // Only writes take notice of this one, and only syncs of the other; a node whose write
+            // or sync fails dies, and with it what else was planned.
+            Fault::ShortWrite => (SOON, DiskFault::ShortWrite),
+            _ => (SOON, DiskFault::SyncLosesData),
+        };
         let disk = &self.nodes[node].disk;
         let next = disk.operations() + 1;
         (next..next + operations).for_each(|number| disk.fail_at(number, fault));
+        self.nodes[node].unfelt.insert(kind);
+    }
+
+    /// A fault of a disk or process that struck a while ago has its effect, the first time or again.
+    pub(super) fn feel(&mut self, node: usize, kind: Fault) {
+        if self.nodes[node].unfelt.contains(kind) {
+            self.nodes[node].unfelt.remove(kind);
+            self.count(kind.name());
+        }
     }
 
     fn draw_shape(&self, fault: Fault, rng: &mut Rng) -> Shape {

@@ -20,25 +20,40 @@ use super::workload::Workload;
 use super::{Event, World, log_config};
 use crate::invariants::{Broken, Name};
 
+/// Nobody is back sooner.
+const SHORTEST_DEATH: Duration = Duration::from_millis(10);
+
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Ends the life of a node; what was not synced is subject to the plan.
     pub(super) fn crash(&mut self, node: usize) {
+        self.crash_for(node, None);
+    }
+
+    /// Ends the life of a node; it stays down for this long, or as long as it draws.
+    pub(super) fn crash_for(&mut self, node: usize, down: Option<Duration>) {
         if matches!(self.nodes[node].state, State::Down) {
             return;
         }
         self.count("death");
         self.facts.terms.died(self.now);
         self.trace.step(self.now, [6, node as u64, 0]);
-        let power = !self.calm && self.plan.has(Fault::Unsynced);
+        let power = self.chances.strikes(&self.plan, Fault::Unsynced);
         let victim = &mut self.nodes[node];
-        let down = victim.rng.heavy_tailed(Duration::from_millis(400));
+        let drawn = victim.lives.heavy_tailed(Duration::from_millis(400));
+        let peer_life = victim.life;
         victim.life += 1;
         victim.state = State::Down;
-        let loss = match self.script.take_loss(node) {
-            Some(loss) => Some(loss),
-            None if power && victim.rng.coin() => Some(Loss::Seeded(victim.rng.next_u64())),
-            None => None,
+        let loss = match (self.script.take_loss(node), power) {
+            (Some(loss), _) => Some(loss),
+            (None, Some(mut rng)) => Some(Loss::Seeded(rng.next_u64())),
+            (None, None) => None,
         };
+        let unsynced = loss.as_ref().is_some_and(|loss| *loss != Loss::Nothing)
+            && !victim.disk.unsynced_sectors().is_empty();
+        // What was to go wrong in this life does not.
+        for kind in [Fault::WriteError, Fault::ShortWrite, Fault::SyncError] {
+            victim.unfelt.remove(kind);
+        }
         // Where the power stays, the system keeps what was written, as unsynced as it was: it may
         // yet be lost when the power fails in a later life.
         match &loss {
@@ -46,19 +61,21 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Some(loss) => victim.disk.crash(loss),
         }
         let life = victim.life;
-        let unsynced = loss.is_some_and(|loss| loss != Loss::Nothing);
         if unsynced {
             self.count("unsynced");
         }
         self.trace.note(self.now, || TraceEvent::Dies { node: name(node), unsynced });
-        let down = if self.calm { Duration::from_millis(100) } else { down };
-        self.after(down, Event::Start { node, life });
+        let down = down.unwrap_or(if self.calm { Duration::from_millis(100) } else { drawn });
+        // Everybody else learns of the death before the next life.
+        self.after(down.max(SHORTEST_DEATH), Event::Start { node, life });
         self.abandon_clients_of(node);
         for peer in 0..self.nodes.len() {
+            self.set_connected(node, peer, None);
             let life = self.nodes[peer].life;
             if peer != node {
                 let span = self.schedule.span(Duration::from_micros(50), Duration::from_millis(5));
-                self.after(span, Event::Closed { node: peer, life, peer: node });
+                let event = Event::Closed { node: peer, life, peer: node, peer_life };
+                self.after(span, event);
             }
         }
     }
@@ -67,18 +84,23 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if !matches!(self.nodes[node].state, State::Down) || self.stays_down(node) {
             return Ok(());
         }
-        let seed = self.nodes[node].rng.next_u64();
-        let options = OpenOptions { config: log_config(), seed, ..OpenOptions::default() };
+        let seed = self.nodes[node].lives.next_u64();
+        let config = log_config(self.nodes[node].sector_bytes);
+        let options = OpenOptions { config, seed, ..OpenOptions::default() };
         let opening = Opening::new(self.nodes[node].disk.reboot(), options);
         let life = self.nodes[node].life;
         self.nodes[node].state = State::Opening(Box::new(opening));
-        self.after(Duration::ZERO, Event::OpenStep { node, life });
+        let at = self.disk_done(node);
+        self.at(at, Event::OpenStep { node, life });
         self.trace.note(self.now, || TraceEvent::Opens { node: name(node) });
         Ok(())
     }
 
     pub(super) fn step_opening(&mut self, node: usize) -> Result<(), Broken> {
-        let drawn = !self.calm && self.schedule.chance(self.plan.crash_in_recovery);
+        if self.postpone(node, |node, life| Event::OpenStep { node, life }) {
+            return Ok(());
+        }
+        let drawn = self.chances.strikes(&self.plan, Fault::CrashInRecovery).is_some();
         if drawn || self.script.dies_opening(node) {
             self.count("crash-in-recovery");
             self.note_strike(Fault::CrashInRecovery, Some(node), None);
@@ -89,13 +111,18 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let State::Opening(opening) = &mut self.nodes[node].state else { return Ok(()) };
         match opening.step() {
             Ok(OpenProgress::Working) => {
-                self.after(Duration::from_micros(20), Event::OpenStep { node, life });
+                let at = self.disk_done(node);
+                self.at(at, Event::OpenStep { node, life });
                 Ok(())
             }
             Ok(OpenProgress::Ready(recovered)) => self.opened(node, *recovered),
             Err(error) => {
-                let disk_fails = is_injected(&error.to_string());
+                let text = error.to_string();
+                let disk_fails = is_injected(&text);
                 self.facts.refuses(node, disk_fails, &error)?;
+                if disk_fails {
+                    self.feel_disk(node, &text);
+                }
                 self.count("recovery failed");
                 self.crash(node);
                 Ok(())
@@ -115,7 +142,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             return Err(Broken::new("no silent loss", what));
         };
         self.nodes[node].clock.begin(self.now);
-        let seed = self.nodes[node].rng.next_u64();
+        let seed = self.nodes[node].lives.next_u64();
         let boot = recovered.boot;
         self.note_start(node, &recovered);
         let replica = Replica::new(ReplicaStart {
@@ -149,6 +176,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             log_busy: false,
             applying: VecDeque::new(),
             apply_busy: false,
+            executed: None,
+            executed_bytes: 0,
+            reporting: false,
             reads: Vec::new(),
             effects: Vec::new(),
         }));

@@ -39,15 +39,16 @@ use quorate_log::fault::FaultFs;
 use quorate_log::{LogConfig, OpenOptions, Progress, open_blocking};
 
 pub use self::network::{Delays, Shape};
-pub use self::plan::{Fault, Faults, Plan};
+pub use self::plan::{Fault, Faults, FaultsError, Plan, Rate, Strike, Strikes};
 pub use self::trace::{Trace, TraceEvent, Traced};
 
 use self::calm::Health;
 use self::clients::Clients;
 use self::counts::Counts;
-use self::disaster::Mending;
+use self::disaster::{Mending, Upcoming};
 use self::network::Network;
 use self::node::{LocalClock, Node, State};
+use self::plan::Chances;
 use self::queue::Queue;
 use self::replay::Executed;
 use self::script::Orders;
@@ -106,11 +107,12 @@ enum Event {
     ApplyStep { node: usize, life: u64 },
     OpenStep { node: usize, life: u64 },
     Fence { node: usize, life: u64 },
+    Report { node: usize, life: u64 },
     ReadBack { node: usize, life: u64, wanted: Wanted },
     Start { node: usize, life: u64 },
     Frame { number: u64, from: usize, to: usize, boot: BootCounter, bytes: Rc<Vec<u8>> },
     Connected { node: usize, life: u64, peer: usize, peer_life: u64 },
-    Closed { node: usize, life: u64, peer: usize },
+    Closed { node: usize, life: u64, peer: usize, peer_life: u64 },
     Client(u32),
     GiveUp { client: u32, request: u64 },
     Ask(u32),
@@ -153,11 +155,12 @@ pub struct World<M: StateMachine + Default, W> {
     health: Vec<Health>,
     /// Who is mended, and who is not.
     healing: Rng,
-    /// When and where each kind of fault strikes: a stream each.
-    strikes: BTreeMap<Fault, Rng>,
-    /// How frames are damaged, and how late timers fire.
-    damage: Rng,
-    lateness: Rng,
+    /// What befalls one thing in so many.
+    chances: Chances,
+    /// What strikes at times of its own.
+    upcoming: BTreeMap<Fault, Upcoming>,
+    /// With which life of the peer a connection stands over each link.
+    connected: Vec<Option<u64>>,
     /// Shapes that the network took.
     shapes: u64,
     /// What a script asked for.
@@ -196,9 +199,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             calm: false,
             health: vec![Health::Well; setup.nodes],
             healing: Rng::stream(seed, "healing", 0),
-            strikes: BTreeMap::new(),
-            damage: Rng::stream(seed, "damage", 0),
-            lateness: Rng::stream(seed, "lateness", 0),
+            chances: Chances::new(seed),
+            upcoming: BTreeMap::new(),
+            connected: vec![None; setup.nodes * setup.nodes],
             shapes: 0,
             script: Orders::default(),
         };
@@ -298,20 +301,20 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Event::ApplyStep { node, life } => self.if_alive(node, life, Self::step_apply),
             Event::OpenStep { node, life } => self.if_alive(node, life, Self::step_opening),
             Event::Fence { node, life } => self.if_alive(node, life, Self::fence_log),
+            Event::Report { node, life } => self.if_alive(node, life, Self::report_executed),
             Event::ReadBack { node, life, wanted } => {
                 self.if_alive(node, life, |world, node| world.read_back(node, wanted))
             }
             Event::Start { node, life } => self.if_alive(node, life, Self::start),
             Event::Frame { number, from, to, boot, bytes } => {
-                self.receive(number, (from, to), boot, &bytes);
-                Ok(())
+                self.receive(number, (from, to), boot, &bytes)
             }
             Event::Connected { node, life, peer, peer_life } => {
                 self.connected(node, life, peer, peer_life);
                 Ok(())
             }
-            Event::Closed { node, life, peer } => {
-                self.closed(node, life, peer);
+            Event::Closed { node, life, peer, peer_life } => {
+                self.closed(node, life, peer, peer_life);
                 Ok(())
             }
             Event::Client(client) => {
@@ -379,16 +382,22 @@ fn new_node<M: StateMachine>(
     plan: &Plan,
 ) -> Node<M> {
     let disk = FaultFs::new();
-    let options =
-        OpenOptions { config: log_config(), format_as: Some(id), seed, ..OpenOptions::default() };
+    let sector_bytes = if Rng::stream(seed, "sectors", at as u64).coin() { 512 } else { 4096 };
+    let options = OpenOptions {
+        config: log_config(sector_bytes),
+        format_as: Some(id),
+        seed,
+        ..OpenOptions::default()
+    };
     let mut log = open_blocking(disk.another(), options).expect("the disk is sound").log;
     log.found(record.cluster, record.encode()).expect("the directory is empty");
     while !matches!(log.step().expect("the disk is sound"), Progress::Founded(_)) {}
     drop(log);
     disk.crash(&quorate_log::fault::Loss::Nothing);
     let mut clock = Rng::stream(seed, "clock", at as u64);
-    let drift = i64::from(plan.drift);
-    let gain = i64::try_from(clock.range(0..u64::from(plan.drift) * 2 + 1)).unwrap_or_default();
+    let drift = plan.rate(Fault::Drift).size;
+    let gain = i64::try_from(clock.range(0..drift * 2 + 1)).unwrap_or_default();
+    let drift = i64::try_from(drift).unwrap_or_default();
     Node {
         id,
         disk,
@@ -399,7 +408,11 @@ fn new_node<M: StateMachine>(
         stuck_until: 0,
         slower: 1,
         disk_slower: 1,
+        sector_bytes,
+        unfelt: Faults::none(),
         rng: Rng::stream(seed, "disk", at as u64),
+        lives: Rng::stream(seed, "lives", at as u64),
+        quiet: Rng::stream(seed, "quiet", at as u64),
     }
 }
 
@@ -415,8 +428,8 @@ fn replica_config(raft: Config) -> ReplicaConfig {
     }
 }
 
-const fn log_config() -> LogConfig {
-    LogConfig { segment_bytes: SEGMENT_BYTES, sector_bytes: 512, batch_bytes: 64 << 10 }
+const fn log_config(sector_bytes: u32) -> LogConfig {
+    LogConfig { segment_bytes: SEGMENT_BYTES, sector_bytes, batch_bytes: 64 << 10 }
 }
 
 fn nanos(span: Duration) -> u64 {

@@ -3,52 +3,96 @@
 use core::ops::Range;
 use core::time::Duration;
 
-use super::plan::{Fault, Plan};
+use super::plan::{Chances, Fault, Plan};
 use crate::rng::Rng;
 
 /// What becomes of one frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It is lost.
     Lost,
+    /// It does not leave: the queue to the receiver is full.
+    Refused,
     /// It arrives after each of these spans.
     Arrives(Arrivals),
 }
 
-/// The spans after which a frame arrives: once, or again, or much later, too.
+/// When the copies of a frame arrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arrivals {
-    spans: [Duration; 3],
+    spans: [Duration; Self::MOST],
     count: usize,
 }
 
 impl Arrivals {
+    /// The frame itself, three copies and a replay.
+    const MOST: usize = 5;
+
     fn push(&mut self, span: Duration) {
-        self.spans[self.count] = span;
-        self.count += 1;
+        if let Some(place) = self.spans.get_mut(self.count) {
+            *place = span;
+            self.count += 1;
+        }
     }
 
-    pub(crate) fn iter(&self) -> core::slice::Iter<'_, Duration> {
-        self.spans[..self.count].iter()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Duration> {
+        self.spans.into_iter().take(self.count)
     }
+}
+
+/// What a link may suffer for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It is slow.
+    Slow,
+    /// It carries few bytes per second.
+    Narrow,
 }
 
 /// One direction between two nodes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Link {
-    /// Nothing passes.
+    /// The network's shape lets nothing pass.
     cut: bool,
+    /// It is gone for a moment.
+    flapped: bool,
     /// How many times slower than others; zero means as fast.
     slower: u32,
     /// Bytes per second; zero means any.
     bandwidth: u64,
     /// Everything is held back until then.
     clogged_until: u64,
+    /// How many more frames fit into it while it is clogged.
+    room: u32,
     /// When the last frame arrives, where frames keep their order or the link its rate.
     busy_until: u64,
     /// When the last frame arrives.
     latest: u64,
+    /// Which of its troubles no frame has met: slow, narrow, clogged, flapped, a frame that lingers.
+    unmet: [bool; 5],
 }
+
+const SLOW: usize = 0;
+const NARROW: usize = 1;
+const CLOGGED: usize = 2;
+const FLAPPED: usize = 3;
+const LINGERS: usize = 4;
+
+/// The kinds by which links have their troubles, in the order of [`Link::unmet`].
+const TROUBLES: [Fault; 5] =
+    [Fault::SlowLink, Fault::Bandwidth, Fault::Clog, Fault::Flap, Fault::Reorder];
+
+impl Link {
+    /// A frame meets a trouble; notes the kind when it is the first that does.
+    fn meets(&mut self, trouble: usize, struck: &mut Vec<Fault>) {
+        if core::mem::take(&mut self.unmet[trouble]) {
+            struck.push(TROUBLES[trouble]);
+        }
+    }
+}
+
+/// Time after which a sender takes nothing more for a link: what is queued would arrive later.
+const QUEUE: u64 = 10_000_000_000;
 
 /// All links.
 #[derive(Debug)]
@@ -161,38 +205,62 @@ impl Network {
     }
 
     pub(crate) fn is_cut(&self, from: usize, to: usize) -> bool {
-        self.links[from * self.nodes + to].cut || self.isolated[from] || self.isolated[to]
+        let link = &self.links[from * self.nodes + to];
+        link.cut || link.flapped || self.isolated[from] || self.isolated[to]
     }
 
-    /// Cuts and mends links so that they have this shape.
-    pub(crate) fn take_shape(&mut self, shape: &Shape) {
+    /// Cuts and mends links so that they have this shape; says whether a link went down that stood.
+    pub(crate) fn take_shape(&mut self, shape: &Shape) -> bool {
+        let mut is_felt = false;
         for from in 0..self.nodes {
             for to in 0..self.nodes {
-                self.link(from, to).cut = is_cut_by(shape, from, to);
+                let cut = is_cut_by(shape, from, to);
+                let link = self.link(from, to);
+                is_felt |= cut && !link.cut && from != to;
+                link.cut = cut;
             }
         }
+        is_felt
     }
 
+    /// Cuts one direction of a link, until the network takes another shape.
     pub(crate) fn cut(&mut self, from: usize, to: usize, cut: bool) {
         self.link(from, to).cut = cut;
     }
 
-    /// A link stands and is as fast as others; what it holds back it still holds back.
-    pub(crate) fn mend(&mut self, from: usize, to: usize) {
+    /// Takes one direction of a link down on top of the shape, or ends that.
+    pub(crate) fn flap(&mut self, from: usize, to: usize, gone: bool) {
         let link = self.link(from, to);
-        (link.cut, link.slower, link.bandwidth) = (false, 0, 0);
+        link.flapped = gone;
+        link.unmet[FLAPPED] |= gone;
     }
 
-    pub(crate) fn slow(&mut self, from: usize, to: usize, slower: u32) {
-        self.link(from, to).slower = slower;
+    /// A trouble of a link is over; what it holds back it still holds back.
+    pub(crate) fn mend(&mut self, trouble: Trouble, from: usize, to: usize) {
+        let link = self.link(from, to);
+        match trouble {
+            Trouble::Slow => link.slower = 0,
+            Trouble::Narrow => link.bandwidth = 0,
+        }
+    }
+
+    pub(crate) fn slow(&mut self, from: usize, to: usize, times: u32) {
+        let link = self.link(from, to);
+        link.slower = times;
+        link.unmet[SLOW] = true;
     }
 
     pub(crate) fn limit(&mut self, from: usize, to: usize, bytes_per_second: u64) {
-        self.link(from, to).bandwidth = bytes_per_second;
+        let link = self.link(from, to);
+        link.bandwidth = bytes_per_second;
+        link.unmet[NARROW] = true;
     }
 
-    pub(crate) fn clog(&mut self, from: usize, to: usize, until: u64) {
-        self.link(from, to).clogged_until = until;
+    /// Holds back as many frames as fit, until a moment.
+    pub(crate) fn clog(&mut self, from: usize, to: usize, until: u64, room: u32) {
+        let link = self.link(from, to);
+        (link.clogged_until, link.room) = (until, room);
+        link.unmet[CLOGGED] = true;
     }
 
     /// Something that befell frames since this was last asked, until nothing is left.
@@ -203,74 +271,137 @@ impl Network {
     /// Decides what becomes of a frame of this many bytes, which answers another or does not.
     pub(crate) fn fate(
         &mut self,
-        plan: &Plan,
+        (plan, chances): (&Plan, &mut Chances),
         now: u64,
         (from, to): (usize, usize),
         (bytes, is_reply): (usize, bool),
     ) -> Fate {
         // The draws come first and always, so that the state of a link changes none that follow.
-        let lost = self.rng.chance(plan.drop);
-        let again = self.rng.chance(plan.duplicate);
-        let replayed = self.rng.chance(plan.replay);
-        let delay = match &self.delays {
+        let lost = chances.strikes(plan, Fault::Drop);
+        let copied = chances.strikes(plan, Fault::Duplicate);
+        let replayed = chances.strikes(plan, Fault::Replay);
+        let lingers = chances.strikes(plan, Fault::Reorder);
+        let tail = chances.strikes(plan, Fault::HeavyTail);
+        let mut delay = match &self.delays {
             Some(delays) => delays.draw(&mut self.rng, is_reply),
-            None => self.delay(plan),
+            None => {
+                let mean = nanos(plan.delay);
+                Duration::from_nanos(self.rng.range(mean / 2..mean + mean / 2))
+            }
         };
-        let other_delay = self.delay(plan);
-        let much_later = self.rng.heavy_tailed(Duration::from_secs(2));
-        let calm = self.calm;
+        if self.calm {
+            delay = delay.min(Duration::from_millis(10));
+        }
+        let is_long = tail.is_some();
+        let mut passes = if is_long { Passes::Others } else { Passes::Nobody };
+        if let Some(mut rng) = tail {
+            // Each doubling is half as likely.
+            let doublings = rng.next_u64().trailing_zeros().min(10);
+            delay *= (8 << doublings).min(most_times(plan, Fault::HeavyTail));
+        }
         let is_cut = self.is_cut(from, to);
-        let link = self.link(from, to);
+        let Self { links, struck, nodes, .. } = self;
+        let link = &mut links[from * *nodes + to];
         if is_cut {
+            if link.flapped {
+                link.meets(FLAPPED, struck);
+            }
             return Fate::Lost;
         }
-        if lost && !calm {
-            self.struck.push(Fault::Drop);
+        if lost.is_some() {
+            struck.push(Fault::Drop);
             return Fate::Lost;
         }
-        let mut at = now + nanos(delay) * u64::from(link.slower.max(1));
-        at = at.max(link.clogged_until);
-        if let Some(takes) = (bytes as u64 * 1_000_000_000).checked_div(link.bandwidth) {
-            at = at.max(link.busy_until) + takes;
-            link.busy_until = at;
-        } else if calm || !plan.has(Fault::Reorder) {
-            at = at.max(link.busy_until + 1);
-            link.busy_until = at;
+        if let Some(mut rng) = lingers {
+            let most = u32::try_from(plan.rate(Fault::Reorder).size).unwrap_or(u32::MAX - 1);
+            delay += delay * rng.range(0..most + 1);
+            passes = Passes::Counted;
         }
-        let is_overtaking = at < link.latest;
-        link.latest = link.latest.max(at);
+        let Some(at) = link.takes((now, nanos(delay), bytes), passes, struck) else {
+            return Fate::Refused;
+        };
         let mut arrivals = Arrivals::default();
         arrivals.push(Duration::from_nanos(at - now));
-        if again && !calm {
-            arrivals.push(Duration::from_nanos(at - now) + other_delay);
-            self.struck.push(Fault::Duplicate);
+        if is_long {
+            struck.push(Fault::HeavyTail);
         }
-        if replayed && !calm {
-            arrivals.push(much_later);
-            self.struck.push(Fault::Replay);
+        if let Some(mut rng) = copied {
+            for _ in 0..rng.range(1..plan.rate(Fault::Duplicate).size.max(1) + 1) {
+                let late = late(&mut rng, plan.rate(Fault::Duplicate).lasts);
+                arrivals.push(Duration::from_nanos(at - now) + late);
+            }
+            struck.push(Fault::Duplicate);
         }
-        if is_overtaking && !calm && plan.has(Fault::Reorder) {
-            self.struck.push(Fault::Reorder);
-        }
-        if delay > plan.delay * 8 && !calm {
-            self.struck.push(Fault::HeavyTail);
+        if let Some(mut rng) = replayed {
+            let late = late(&mut rng, plan.rate(Fault::Replay).lasts);
+            arrivals.push(Duration::from_secs(1) + late);
+            struck.push(Fault::Replay);
         }
         Fate::Arrives(arrivals)
-    }
-
-    fn delay(&mut self, plan: &Plan) -> Duration {
-        let heavy = self.rng.heavy_tailed(plan.delay);
-        let mean = nanos(plan.delay);
-        let even = Duration::from_nanos(self.rng.range(mean / 2..mean + mean / 2));
-        if self.calm {
-            return even.min(Duration::from_millis(10));
-        }
-        if plan.has(Fault::HeavyTail) { heavy } else { even }
     }
 
     fn link(&mut self, from: usize, to: usize) -> &mut Link {
         &mut self.links[from * self.nodes + to]
     }
+}
+
+impl Link {
+    /// When a frame of this many bytes arrives that is sent now and takes so long; nothing where the
+    /// queue is full.
+    fn takes(
+        &mut self,
+        (now, delay, bytes): (u64, u64, usize),
+        passes: Passes,
+        struck: &mut Vec<Fault>,
+    ) -> Option<u64> {
+        if self.clogged_until > now {
+            self.meets(CLOGGED, struck);
+            self.room = self.room.checked_sub(1)?;
+        }
+        if self.bandwidth > 0 && self.busy_until.saturating_sub(now) > QUEUE {
+            return None;
+        }
+        if self.slower > 1 {
+            self.meets(SLOW, struck);
+        }
+        let mut at = (now + delay * u64::from(self.slower.max(1))).max(self.clogged_until);
+        if let Some(takes) = (bytes as u64 * 1_000_000_000).checked_div(self.bandwidth) {
+            self.meets(NARROW, struck);
+            at = at.max(self.busy_until) + takes;
+            self.busy_until = at;
+        } else if passes == Passes::Nobody {
+            at = at.max(self.busy_until + 1);
+            self.busy_until = at;
+        }
+        if at < self.latest {
+            self.meets(LINGERS, struck);
+        }
+        self.unmet[LINGERS] |= passes == Passes::Counted;
+        self.latest = self.latest.max(at);
+        Some(at)
+    }
+}
+
+/// Whether frames that are sent later may pass a frame on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passes {
+    /// All of them arrive later.
+    Nobody,
+    /// They may: it takes very long.
+    Others,
+    /// They may, and the first that does counts.
+    Counted,
+}
+
+/// The size of a kind, as a factor.
+fn most_times(plan: &Plan, kind: Fault) -> u32 {
+    u32::try_from(plan.rate(kind).size).unwrap_or(u32::MAX).max(1)
+}
+
+/// A span up to the longest, most of them short.
+fn late(rng: &mut Rng, most: Duration) -> Duration {
+    let part = rng.range(0..1_001_u32);
+    most * part / 1_000 * part / 1_000
 }
 
 fn is_cut_by(shape: &Shape, from: usize, to: usize) -> bool {

@@ -12,6 +12,7 @@ use quorate_log::fault::FaultFs;
 use quorate_log::{Entries, Log, Opening};
 
 use super::observed::Observed;
+use super::plan::Faults;
 use crate::rng::Rng;
 use quorate::StateMachine;
 
@@ -31,7 +32,16 @@ pub(crate) struct Node<M: StateMachine> {
     /// How many times slower than others.
     pub(crate) slower: u32,
     pub(crate) disk_slower: u32,
+    /// Bytes of a sector, as the log is told: what shares one may be lost together.
+    pub(crate) sector_bytes: u32,
+    /// Faults that struck and had no effect so far.
+    pub(crate) unfelt: Faults,
+    /// How long each operation of the disk takes.
     pub(crate) rng: Rng,
+    /// What becomes of its lives.
+    pub(crate) lives: Rng,
+    /// How long the replica goes without knowing what was executed.
+    pub(crate) quiet: Rng,
 }
 
 /// What a node is doing.
@@ -64,6 +74,12 @@ pub(crate) struct Live<M: StateMachine> {
     pub(crate) applying: VecDeque<(Entries, Vec<(Index, Origin)>)>,
     /// A step of the state machine is on its way.
     pub(crate) apply_busy: bool,
+    /// What was executed and the replica will hear at its next wake-up.
+    pub(crate) executed: Option<Index>,
+    /// Bytes that were executed since the replica last heard of any.
+    pub(crate) executed_bytes: usize,
+    /// A wake-up for what was executed is on its way.
+    pub(crate) reporting: bool,
     /// Reads whose index is not executed yet.
     pub(crate) reads: Vec<(ReadId, Index)>,
     pub(crate) effects: Vec<ReplicaEffect>,

@@ -50,10 +50,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let now = self.now;
         self.trace.note(now, || {
             let arrives = match fate {
-                Fate::Lost => Vec::new(),
-                Fate::Arrives(spans) => {
-                    spans.iter().map(|span| now + super::nanos(*span)).collect()
-                }
+                Fate::Lost | Fate::Refused => Vec::new(),
+                Fate::Arrives(spans) => spans.iter().map(|span| now + super::nanos(span)).collect(),
             };
             let (from, to, bytes) = (name(from), name(to), bytes as u64);
             TraceEvent::Sends { frame, from, to, words, bytes, arrives }
@@ -95,22 +93,6 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     pub(super) fn note_strike(&mut self, fault: Fault, node: Option<usize>, until: Option<u64>) {
         self.trace.note(self.now, || TraceEvent::Strikes { fault, node: node.map(name), until });
-    }
-
-    /// Notes a fault that strikes at a time of its own; those of links name them separately.
-    pub(super) fn note_disaster(&mut self, fault: Fault, node: usize, until: u64) {
-        let (node, until) = match fault {
-            Fault::Pause | Fault::StuckDisk | Fault::SlowNode | Fault::DiskFull => {
-                (Some(node), Some(until))
-            }
-            Fault::Crash
-            | Fault::ClockJump
-            | Fault::ApplyPanic
-            | Fault::WriteError
-            | Fault::SyncError => (Some(node), None),
-            _ => (None, None),
-        };
-        self.note_strike(fault, node, until);
     }
 
     pub(super) fn note_network(&mut self, shape: &impl core::fmt::Display) {

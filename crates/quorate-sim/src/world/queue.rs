@@ -65,6 +65,22 @@ impl<E> Queue<E> {
         Some((at, event))
     }
 
+    /// Forgets the events that `goes` picks and that are due after then.
+    pub(super) fn forget_after(&mut self, then: u64, goes: impl Fn(&E) -> bool) {
+        let Self { due, events, free, .. } = self;
+        due.retain(|key| {
+            let slot = slot_of(*key);
+            let gone = *key >> 64 > u128::from(then) && events[slot].as_ref().is_some_and(&goes);
+            if gone {
+                events[slot] = None;
+                free.push(slot);
+            }
+            !gone
+        });
+        // What is sorted is a heap, too.
+        due.sort_unstable();
+    }
+
     /// Lets the events that `hurries` picks be due at once, in the order of their plans.
     pub(super) fn hurry(&mut self, now: u64, hurries: impl Fn(&E) -> bool) {
         for key in &mut self.due {
@@ -147,6 +163,18 @@ mod tests {
         let rest: Vec<_> = std::iter::from_fn(|| queue.pop_before(u64::MAX)).collect();
         assert_eq!(rest, planned);
         assert!(queue.events.len() <= 1_000 && queue.planned() == 1_000);
+    }
+
+    #[test]
+    fn what_is_forgotten_does_not_come() {
+        let mut queue = Queue::new();
+        for number in 0..20_u64 {
+            queue.push(100 - number, number);
+        }
+        queue.forget_after(90, |number| number % 2 == 0);
+        let taken: Vec<_> = std::iter::from_fn(|| queue.pop_before(u64::MAX)).collect();
+        let left = (0..20_u64).rev().filter(|number| number % 2 == 1 || 100 - number <= 90);
+        assert_eq!(taken, left.map(|number| (100 - number, number)).collect::<Vec<_>>());
     }
 
     #[test]

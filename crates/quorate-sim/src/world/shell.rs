@@ -13,10 +13,11 @@ use quorate::replica::{
 use quorate::transport::codec::{Ends, FrameLimits, decode, encode};
 use quorate::transport::frame::{Parsed, parse};
 use quorate_core::{BootCounter, Index, NodeId, RoleName, mutant};
-use quorate_log::Progress;
+use quorate_log::{Entries, Progress};
 
 use super::damage::damage;
 use super::network::Fate;
+use super::node::State;
 use super::observed::{OnPurpose, digest, fingerprint};
 use super::plan::Fault;
 use super::script::traffic;
@@ -25,6 +26,7 @@ use super::words::words;
 use super::workload::Workload;
 use super::{Event, Wanted, World};
 use crate::invariants::{Broken, Name, check_leader};
+use crate::rng::Rng;
 
 /// Bytes of the largest entry in a virtual world.
 const ENTRY_BYTES: usize = 1 << 20;
@@ -32,6 +34,11 @@ const ENTRY_BYTES: usize = 1 << 20;
 const FRAME_HEAD: usize = 32;
 /// Time without a write after which a log is fenced.
 const IDLE: Duration = Duration::from_millis(20);
+/// What a recovery says of a segment whose first read failed: nothing but an injected failure does
+/// that in a world.
+const UNREADABLE: &str = "the device could not read it";
+/// How long a replica goes without knowing that entries were executed, as in production.
+const QUIET: Duration = Duration::from_millis(10);
 
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Gives a node an input and sees to it that it wakes up.
@@ -81,12 +88,24 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let Some(live) = self.nodes[node].live() else { return Ok(()) };
         live.waking = false;
         let mut effects = core::mem::take(&mut live.effects);
+        if let Some(index) = live.executed.take() {
+            live.executed_bytes = 0;
+            live.replica.handle(local, ReplicaInput::Applied(index), &mut effects);
+        }
         for input in live.inbox.drain(..) {
             live.replica.handle(local, input, &mut effects);
         }
         live.replica.handle(local, ReplicaInput::Flush, &mut effects);
         self.trace.step(self.now, [3, node as u64, effects.len() as u64]);
-        let outcome = self.perform(node, &mut effects);
+        let mut outcome = self.perform(node, &mut effects);
+        // What could not be sent has consequences of its own.
+        while outcome.is_ok()
+            && let Some(live) = self.nodes[node].live()
+            && !live.effects.is_empty()
+        {
+            core::mem::swap(&mut effects, &mut live.effects);
+            outcome = self.perform(node, &mut effects);
+        }
         if let Some(live) = self.nodes[node].live() {
             effects.clear();
             live.effects = effects;
@@ -98,9 +117,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 
     fn perform(&mut self, node: usize, effects: &mut Vec<ReplicaEffect>) -> Result<(), Broken> {
-        let rate = if self.calm { 0 } else { self.plan.crash_at_effect };
         for effect in effects.drain(..) {
-            if self.schedule.chance(rate) || self.script.dies_at_effect(node) {
+            let drawn = self.chances.strikes(&self.plan, Fault::CrashAtEffect).is_some();
+            if drawn || self.script.dies_at_effect(node) {
                 self.count("crash-at-effect");
                 self.note_strike(Fault::CrashAtEffect, Some(node), None);
                 self.crash(node);
@@ -139,9 +158,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             ReplicaEffect::ReadLog { ticket, first, last, max_bytes } => {
                 self.count("read back");
                 let wanted = Wanted { ticket, first, last, max_bytes };
-                let (life, mean) = (self.nodes[node].life, self.plan.disk);
-                let span = self.nodes[node].rng.span(mean / 2, mean * 3 / 2);
-                let at = (self.now + super::nanos(span)).max(self.nodes[node].stuck_until);
+                let (life, at) = (self.nodes[node].life, self.disk_done(node));
                 self.at(at, Event::ReadBack { node, life, wanted });
             }
             ReplicaEffect::CallEnded { call, outcome } => self.end_call(call, outcome)?,
@@ -174,6 +191,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             ReplicaEffect::Roster(_) => {}
             ReplicaEffect::Halt(ReplicaHalt::ReadBack { reason, .. }) if is_injected(&reason) => {
+                self.feel_disk(node, &reason);
                 self.count("log failed");
                 self.crash(node);
             }
@@ -213,7 +231,11 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 
     /// Where a node is paused, its step comes later.
-    fn postpone(&mut self, node: usize, event: impl FnOnce(usize, u64) -> Event) -> bool {
+    pub(super) fn postpone(
+        &mut self,
+        node: usize,
+        event: impl FnOnce(usize, u64) -> Event,
+    ) -> bool {
         let until = self.nodes[node].paused_until;
         if until <= self.now {
             return false;
@@ -224,18 +246,17 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 
     pub(super) fn arm_timer(&mut self, node: usize) {
-        let late = !self.calm && self.plan.has(Fault::LateTimer);
-        let late = if late && self.lateness.chance(50_000) {
-            self.count("late-timer");
-            self.lateness.heavy_tailed(Duration::from_millis(100))
-        } else {
-            Duration::ZERO
-        };
         let (now, life, clock) = (self.now, self.nodes[node].life, self.nodes[node].clock);
         let Some(live) = self.nodes[node].live() else { return };
         let Some(due) = live.replica.next_deadline() else { return };
-        let due = (clock.world(due) + super::nanos(late)).max(now);
+        let mut due = clock.world(due).max(now);
         if live.timer_at.is_none_or(|at| due < at) {
+            if let Some(mut rng) = self.chances.strikes(&self.plan, Fault::LateTimer) {
+                let late = rng.span(Duration::ZERO, self.plan.rate(Fault::LateTimer).lasts);
+                due += super::nanos(late);
+                self.count(Fault::LateTimer.name());
+            }
+            let Some(live) = self.nodes[node].live() else { return };
             live.timer_at = Some(due);
             self.at(due, Event::Timer { node, life });
         }
@@ -246,9 +267,15 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             self.facts.sent(from, envelope)?;
         }
         let Some(target) = self.facts.position(to) else { return Ok(()) };
+        if !self.is_connected(from, target) {
+            self.count("no connection");
+            self.refuse(from, dropped(to, &frame));
+            return Ok(());
+        }
         let Some(boot) = self.nodes[from].as_live().map(|live| live.boot) else { return Ok(()) };
         let is_reply = traffic::is_reply(&frame);
         let words = self.trace.is_wanted().then(|| words(&frame));
+        let dropped = dropped(to, &frame);
         let Ok(packed) = encode(frame, FrameLimits::for_entries(ENTRY_BYTES)) else {
             let what = format!("{from} makes a frame that is too large to send", from = Name(from));
             return Err(Broken::new("frames fit", what));
@@ -257,7 +284,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.counts.frames += 1;
         self.counts.frame_bytes += bytes.len() as u64;
         let size = (bytes.len(), is_reply);
-        let fate = self.network.fate(&self.plan, self.now, (from, target), size);
+        let chances = (&self.plan, &mut self.chances);
+        let fate = self.network.fate(chances, self.now, (from, target), size);
         let number = self.trace.number_frame();
         if let Some(words) = words {
             self.note_sent(number, (from, target), words, (bytes.len(), &fate));
@@ -265,12 +293,16 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         while let Some(fault) = self.network.next_struck() {
             self.count(fault.name());
         }
+        if fate == Fate::Refused {
+            self.count("queue full");
+            self.refuse(from, dropped);
+        }
         let Fate::Arrives(arrivals) = fate else { return Ok(()) };
         let bytes = Rc::new(bytes);
         self.script.record((number, from, target), boot, &bytes);
         for span in arrivals.iter() {
             let bytes = Rc::clone(&bytes);
-            self.after(*span, Event::Frame { number, from, to: target, boot, bytes });
+            self.after(span, Event::Frame { number, from, to: target, boot, bytes });
         }
         Ok(())
     }
@@ -283,15 +315,23 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         (from, to): (usize, usize),
         boot: BootCounter,
         bytes: &[u8],
-    ) {
+    ) -> Result<(), Broken> {
         if self.network.is_cut(from, to) {
             self.count("cut off");
             self.note_arrival(number, (from, to), Arrival::CutOff, None);
-            return;
+            return Ok(());
         }
-        let damaged = (!self.calm && self.damage.chance(self.plan.corrupt))
-            .then(|| damage(bytes, &mut self.damage));
+        let damaged = self.chances.strikes(&self.plan, Fault::Corrupt);
+        let damaged = damaged.map(|mut rng| damage(bytes, &mut rng));
+        if damaged.is_some() {
+            self.count(Fault::Corrupt.name());
+        }
         let limits = FrameLimits::for_entries(ENTRY_BYTES);
+        if let Some(rng) = self.chances.strikes(&self.plan, Fault::Fragment)
+            && self.comes_in_pieces((number, from, to), bytes, rng)?
+        {
+            return Ok(());
+        }
         let ends = Ends { me: self.nodes[to].id, peer: self.nodes[from].id, boot };
         let taken = damaged.as_deref().unwrap_or(bytes);
         let frame = match parse(taken, limits.frame_bytes()) {
@@ -303,10 +343,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.trace.step(self.now, [4, (from * 64 + to) as u64, head]);
         let Some(frame) = frame else {
             // Nothing that follows on this connection can be believed either.
-            self.count("corrupt");
+            self.count("frame refused");
             self.note_arrival(number, (from, to), Arrival::Corrupt, None);
             self.reset(from, to);
-            return;
+            return Ok(());
         };
         let is_up = self.nodes[to].as_live().is_some();
         let fate = if is_up { Arrival::Taken } else { Arrival::Nobody };
@@ -316,27 +356,80 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         let from = self.nodes[from].id;
         self.give(to, ReplicaInput::Frame { from, frame });
+        Ok(())
+    }
+
+    /// A frame comes in two pieces, cut at any byte: the first alone must be none. Says whether the
+    /// connection breaks before the second comes.
+    fn comes_in_pieces(
+        &mut self,
+        (number, from, to): (u64, usize, usize),
+        bytes: &[u8],
+        mut rng: Rng,
+    ) -> Result<bool, Broken> {
+        self.count(Fault::Fragment.name());
+        let first = &bytes[..rng.index(bytes.len())];
+        let limit = FrameLimits::for_entries(ENTRY_BYTES).frame_bytes();
+        if !matches!(parse(first, limit), Ok(Parsed::Partial { missing }) if missing > 0) {
+            let what = format!("{} of {} bytes are taken for a frame", first.len(), bytes.len());
+            return Err(Broken::new("frames are whole", what));
+        }
+        let most = self.plan.rate(Fault::Fragment).size;
+        let breaks = rng.range(0..100) < most;
+        if breaks {
+            self.note_arrival(number, (from, to), Arrival::Corrupt, None);
+            self.reset(from, to);
+        }
+        Ok(breaks)
     }
 
     fn start_log(&mut self, node: usize) {
-        let (life, now) = (self.nodes[node].life, self.now);
-        let stuck = self.nodes[node].stuck_until;
-        let slower = self.nodes[node].disk_slower.max(1);
+        let life = self.nodes[node].life;
         let Some(live) = self.nodes[node].live() else { return };
         if core::mem::replace(&mut live.log_busy, true) {
             return;
         }
-        let mean = self.plan.disk;
-        let span = self.nodes[node].rng.span(mean / 2, mean * 3 / 2) * slower;
-        let at = (now + super::nanos(span)).max(stuck);
+        let at = self.disk_done(node);
         self.at(at, Event::LogStep { node, life });
+    }
+
+    /// When an operation of a disk is through that begins now.
+    pub(super) fn disk_done(&mut self, node: usize) -> u64 {
+        let mean = self.plan.disk;
+        let state = &mut self.nodes[node];
+        let span = state.rng.span(mean / 2, mean * 3 / 2);
+        let (slower, stuck) = (state.disk_slower.max(1), state.stuck_until);
+        let at = self.now + super::nanos(span) * u64::from(slower);
+        if slower > 1 {
+            self.feel(node, Fault::SlowDisk);
+        }
+        if stuck > at {
+            self.feel(node, Fault::StuckDisk);
+        }
+        at.max(stuck)
+    }
+
+    /// An error of a disk is the effect of something that struck it.
+    pub(super) fn feel_disk(&mut self, node: usize, error: &str) {
+        for (words, kind) in [
+            ("failure of a sync", Fault::SyncError),
+            ("write zero", Fault::ShortWrite),
+            ("no storage space", Fault::DiskFull),
+            ("an injected failure", Fault::WriteError),
+            (UNREADABLE, Fault::WriteError),
+        ] {
+            if error.contains(words) {
+                self.feel(node, kind);
+                return;
+            }
+        }
     }
 
     pub(super) fn step_log(&mut self, node: usize) -> Result<(), Broken> {
         if self.postpone(node, |node, life| Event::LogStep { node, life }) {
             return Ok(());
         }
-        if !self.calm && self.schedule.chance(self.plan.crash_at_effect * 10) {
+        if self.chances.strikes_times(&self.plan, Fault::CrashAtEffect, 10).is_some() {
             self.count("crash-at-effect");
             self.note_strike(Fault::CrashAtEffect, Some(node), None);
             self.crash(node);
@@ -349,10 +442,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Ok(progress) => progress,
             Err(error) => {
                 // The process says so and exits; it never tries again.
-                self.trace.note(self.now, || TraceEvent::DiskFails {
-                    node: name(node),
-                    error: error.to_string(),
-                });
+                let error = error.to_string();
+                self.feel_disk(node, &error);
+                self.trace.note(self.now, || TraceEvent::DiskFails { node: name(node), error });
                 self.count("log failed");
                 self.crash(node);
                 return Ok(());
@@ -406,6 +498,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if maintenance.prepare_segment {
             live.log.prepare_segment();
         }
+        if maintenance.no_space {
+            self.feel(node, Fault::DiskFull);
+        }
         self.start_log(node);
         Ok(())
     }
@@ -440,6 +535,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             // The state is never used again.
             Err(payload) if payload.is::<OnPurpose>() => {
+                self.count(Fault::ApplyPanic.name());
                 self.crash(node);
                 return Ok(());
             }
@@ -451,7 +547,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         for seen in prints {
             self.facts.replied(Some(node), seen)?;
         }
+        let mut is_urgent = false;
         for (origin, reply) in replies {
+            is_urgent |= matches!(origin, Origin::Remote { .. });
             match origin {
                 Origin::Local(_) => self.answer_call(origin, &reply)?,
                 Origin::Remote { peer, number } => {
@@ -464,12 +562,46 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         let index = entries.last().0;
         self.trace.note(self.now, || TraceEvent::Applies { node: name(node), index });
-        self.give(node, ReplicaInput::Applied(entries.last()));
+        self.note_progress(node, &entries, is_urgent);
         self.answer_reads(node);
         if more {
             self.start_apply(node);
         }
         Ok(())
+    }
+
+    /// The replica is to hear that entries were executed: at once where another node waits for a
+    /// reply or it may wait for room, else with whatever wakes it, and in 10 ms at the latest.
+    fn note_progress(&mut self, node: usize, entries: &Entries, is_urgent: bool) {
+        let wake_bytes = self.config.apply_bytes / 2;
+        let state = &mut self.nodes[node];
+        let life = state.life;
+        let State::Up(live) = &mut state.state else { return };
+        live.executed = Some(entries.last());
+        live.executed_bytes += entries.bytes().len();
+        if is_urgent || live.executed_bytes >= wake_bytes {
+            self.wake_soon(node);
+        } else if !core::mem::replace(&mut live.reporting, true) {
+            let quiet = state.quiet.span(Duration::ZERO, QUIET);
+            self.after(quiet, Event::Report { node, life });
+        }
+    }
+
+    /// The replica has gone long enough without knowing what was executed.
+    pub(super) fn report_executed(&mut self, node: usize) -> Result<(), Broken> {
+        let Some(live) = self.nodes[node].live() else { return Ok(()) };
+        live.reporting = false;
+        if live.executed.is_some() {
+            self.wake_soon(node);
+        }
+        Ok(())
+    }
+
+    /// Tells a node that a frame did not leave.
+    fn refuse(&mut self, node: usize, dropped: Option<ReplicaInput>) {
+        let local = self.nodes[node].clock.local(self.now);
+        let (Some(dropped), Some(live)) = (dropped, self.nodes[node].live()) else { return };
+        live.replica.handle(local, dropped, &mut live.effects);
     }
 
     fn answer_reads(&mut self, node: usize) {
@@ -501,7 +633,19 @@ fn panicked(node: usize, index: Index, payload: &(dyn Any + Send)) -> Broken {
     Broken::new("the state machine does not panic", what)
 }
 
+/// What a node hears of a frame that did not leave.
+const fn dropped(to: NodeId, frame: &Frame) -> Option<ReplicaInput> {
+    match frame {
+        Frame::Raft { envelope, .. } => {
+            Some(ReplicaInput::SendDropped { to, request: envelope.request })
+        }
+        Frame::Forward(forward) => Some(ReplicaInput::ForwardDropped(forward.number)),
+        Frame::ForwardReply(_) => None,
+    }
+}
+
 /// Whether a virtual disk failed on purpose.
 pub(super) fn is_injected(error: &str) -> bool {
-    error.contains("injected") || error.contains("no storage space")
+    let words = ["injected", "no storage space", "write zero", UNREADABLE];
+    words.iter().any(|words| error.contains(words))
 }

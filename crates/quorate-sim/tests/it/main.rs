@@ -20,6 +20,7 @@ mod seeds;
 mod small;
 mod speed;
 mod store;
+mod strikes;
 mod yours;
 
 /// Switches on a deliberate bug, and the one that a build with such bugs is told to have.

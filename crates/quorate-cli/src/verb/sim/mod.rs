@@ -155,10 +155,7 @@ fn one(arguments: &Arguments, seed: u64) -> Result<(), Failure> {
             && let Some(shrunk) = target::shrink(seed, &options)
         {
             println!("{}", report::smallest(seed, &shrunk));
-            options = Options {
-                faults: quorate_sim::world::Faults::only(shrunk.plan.on.iter().copied()),
-                ..shrunk.options
-            };
+            options = Options { faults: shrunk.plan.on.clone(), ..shrunk.options };
             outcome = target::run(seed, &options, keep);
         }
     }

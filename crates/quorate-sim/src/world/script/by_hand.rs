@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use quorate::StateMachine;
-use quorate_log::fault::{Fault as DiskFault, Loss};
+use quorate_log::fault::Loss;
 
 use super::super::network::{Delays, Shape};
 use super::super::node::State;
@@ -67,9 +67,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Cuts one direction of a link, or lets it stand again.
     pub fn flap(&mut self, from: usize, to: usize, cut: bool) {
         self.by_hand(Fault::Flap, None, None);
-        self.network.cut(from, to, cut);
-        let state = if cut { LinkState::Cut } else { LinkState::Stands };
-        self.note_link(from, to, state, None);
+        self.flap_link(from, to, cut);
     }
 
     /// One direction of a link takes so many times as long.
@@ -88,9 +86,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     /// One direction of a link holds everything back for a while, then delivers it at once.
     pub fn clog_link(&mut self, from: usize, to: usize, span: Duration) {
+        self.fill_link(from, to, span, u32::MAX);
+    }
+
+    /// The same where so many frames fit into the link, and the sender is refused any more.
+    pub fn fill_link(&mut self, from: usize, to: usize, span: Duration, frames: u32) {
         let until = self.now + nanos(span);
         self.by_hand(Fault::Clog, None, None);
-        self.network.clog(from, to, until);
+        self.network.clog(from, to, until, frames);
         self.note_link(from, to, LinkState::Clogged, Some(until));
     }
 
@@ -108,27 +111,37 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     /// This part of all messages is lost.
     pub fn lose_messages(&mut self, rate: u32) {
-        self.plan.drop = rate;
+        self.share(Fault::Drop, rate);
     }
 
-    /// This part of all messages arrives twice.
+    /// This part of all messages arrives two to four times.
     pub fn repeat_messages(&mut self, rate: u32) {
-        self.plan.duplicate = rate;
+        self.share(Fault::Duplicate, rate);
     }
 
     /// This part of all messages arrives again after seconds.
     pub fn replay_messages(&mut self, rate: u32) {
-        self.plan.replay = rate;
+        self.share(Fault::Replay, rate);
     }
 
     /// This part of all messages arrives damaged.
     pub fn damage_messages(&mut self, rate: u32) {
-        self.plan.corrupt = rate;
+        self.share(Fault::Corrupt, rate);
+    }
+
+    /// This part of all messages arrives in two pieces, and after one in three of the first pieces
+    /// the connection breaks.
+    pub fn split_messages(&mut self, rate: u32) {
+        self.share(Fault::Fragment, rate);
     }
 
     /// Messages of one link overtake each other, or keep their order.
     pub fn let_messages_overtake(&mut self, on: bool) {
         self.switch(Fault::Reorder, on);
+        if on {
+            // Each takes its own time and no longer.
+            self.plan.switch_on(Fault::Reorder, |rate| rate.size = 0);
+        }
     }
 
     /// Some messages take up to a thousand times as long as most, or none does.
@@ -224,7 +237,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Stops a node for a while; then it goes on with what it knew.
     pub fn pause(&mut self, node: usize, span: Duration) {
         self.by_hand(Fault::Pause, Some(node), Some(span));
-        self.nodes[node].paused_until = self.now + nanos(span);
+        self.pause_until(node, self.now + nanos(span));
     }
 
     /// A node does everything so many times as slowly.
@@ -257,9 +270,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.plant_panic(node);
     }
 
-    /// Some timers fire late, or none does.
+    /// Some timers fire up to a second late, or none does.
     pub fn let_timers_be_late(&mut self, on: bool) {
         self.switch(Fault::LateTimer, on);
+        if on {
+            let second = Duration::from_secs(1);
+            self.plan
+                .switch_on(Fault::LateTimer, |rate| (rate.share, rate.lasts) = (50_000, second));
+        }
     }
 
     fn stay_down(&mut self, node: usize) {
@@ -276,20 +294,25 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// The next operation of a disk fails and changes nothing.
     pub fn fail_next_write(&mut self, node: usize) {
         self.by_hand(Fault::WriteError, Some(node), None);
-        self.fail_next(node, 1, DiskFault::Fails);
+        self.fail_soon(node, Fault::WriteError);
+    }
+
+    /// The next write of a disk takes half of its bytes and fails.
+    pub fn shorten_next_write(&mut self, node: usize) {
+        self.by_hand(Fault::ShortWrite, Some(node), None);
+        self.fail_soon(node, Fault::ShortWrite);
     }
 
     /// The next sync of a disk fails and loses what was not synced; one after it would succeed.
     pub fn fail_next_sync(&mut self, node: usize) {
         self.by_hand(Fault::SyncError, Some(node), None);
-        // Strikes at syncs alone; a node whose sync fails dies, and with it what was planned.
-        self.fail_next(node, 8, DiskFault::SyncLosesData);
+        self.fail_soon(node, Fault::SyncError);
     }
 
     /// A disk has no room left beyond what its files take.
     pub fn fill_disk(&mut self, node: usize) {
         self.by_hand(Fault::DiskFull, Some(node), None);
-        self.fill_up(node);
+        self.fill_up(node, 0);
     }
 
     /// A disk has room again.
@@ -300,13 +323,13 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// A disk takes so many times as long for everything.
     pub fn slow_disk(&mut self, node: usize, times: u32) {
         self.by_hand(Fault::SlowDisk, Some(node), None);
-        self.nodes[node].disk_slower = times;
+        self.slow_down_disk(node, times);
     }
 
     /// A disk does nothing for a while.
     pub fn stick_disk(&mut self, node: usize, span: Duration) {
         self.by_hand(Fault::StuckDisk, Some(node), Some(span));
-        self.nodes[node].stuck_until = self.now + nanos(span);
+        self.stick(node, self.now + nanos(span));
     }
 }
 
@@ -317,23 +340,48 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.switch(Fault::ImpatientClients, on);
     }
 
-    /// Every client of the world's own asks for much at once.
+    /// Every client of the world's own gives up and asks for much at once.
     pub fn start_retry_storm(&mut self) {
         self.by_hand(Fault::RetryStorm, None, None);
-        self.storm();
+        self.storm(3);
+    }
+
+    /// A kind that befalls one thing in so many befalls this part of them.
+    fn share(&mut self, fault: Fault, share: u32) {
+        self.switch(fault, share > 0);
+        if share > 0 {
+            self.plan.switch_on(fault, |rate| rate.share = share);
+        }
     }
 
     fn switch(&mut self, fault: Fault, on: bool) {
         if on {
-            self.by_hand(fault, None, None);
-            self.plan.on.insert(fault);
+            self.note_strike(fault, None, None);
+            self.plan.switch_on(fault, |_| {});
         } else {
-            self.plan.on.remove(&fault);
+            self.plan.switch_off(fault);
         }
     }
 
+    /// Notes a strike; those that have their effect later count when they have it.
     fn by_hand(&mut self, fault: Fault, node: Option<usize>, span: Option<Duration>) {
-        self.count(fault.name());
+        let counts_later = matches!(
+            fault,
+            Fault::Flap
+                | Fault::SlowLink
+                | Fault::Bandwidth
+                | Fault::Clog
+                | Fault::ApplyPanic
+                | Fault::WriteError
+                | Fault::ShortWrite
+                | Fault::SyncError
+                | Fault::DiskFull
+                | Fault::SlowDisk
+                | Fault::StuckDisk
+        );
+        if !counts_later {
+            self.count(fault.name());
+        }
         let until = span.map(|span| self.now + nanos(span));
         self.note_strike(fault, node, until);
     }

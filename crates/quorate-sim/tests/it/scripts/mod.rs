@@ -10,5 +10,6 @@ mod no_agreement_without_majority;
 mod partial_connectivity;
 mod quick_back_up;
 mod request_counts;
+mod roles;
 mod rot;
 mod steps;

@@ -2,7 +2,7 @@
 
 use quorate_sim::world::script::Scripted;
 
-use super::super::steps::{ELECTION, agree, end, led, millis, others};
+use super::super::steps::{ELECTION, agree, end, led, led_from, millis, others};
 use super::Struck;
 
 fn struck(world: Scripted) -> Struck {
@@ -14,9 +14,10 @@ pub(super) fn what_was_torn_was_never_acknowledged() -> Struck {
     let mut torn = 0;
     let mut times = 0;
     for seed in 0..20 {
-        let (mut world, leader) = led(3);
+        // Sectors of disks differ from world to world.
+        let (mut world, leader) = led_from(3, seed + 1);
         let victim = others(&world, leader)[0];
-        world.slow_disk(victim, 20);
+        world.slow_disk(victim, 20 + u32::try_from(seed).expect("few seeds"));
         for number in 0..5 {
             world.propose(leader, &format!("{number}").repeat(1_000)).expect("it leads");
             world.let_pass(millis(2));
@@ -49,6 +50,10 @@ fn a_leader_fails(fail: fn(&mut Scripted, usize)) -> Struck {
 
 pub(super) fn a_failed_write_stops_the_node() -> Struck {
     a_leader_fails(Scripted::fail_next_write)
+}
+
+pub(super) fn a_short_write_stops_the_node() -> Struck {
+    a_leader_fails(Scripted::shorten_next_write)
 }
 
 pub(super) fn a_failed_sync_stops_the_node() -> Struck {

@@ -66,6 +66,14 @@ pub(super) fn damaged_messages_are_dropped() -> Struck {
     struck(world)
 }
 
+pub(super) fn frames_in_pieces_are_frames_or_nothing() -> Struck {
+    let (mut world, _) = led(3);
+    world.split_messages(MILLION / 10);
+    thirty(&mut world);
+    assert!(world.count_of("no connection") > 0, "some broke, and what came next was refused");
+    struck(world)
+}
+
 /// A follower takes a broken connection for a hint of death; the dry run that follows finds the
 /// leader alive.
 pub(super) fn connections_that_break_lose_nothing() -> Struck {
