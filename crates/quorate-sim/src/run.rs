@@ -89,6 +89,8 @@ pub struct Outcome {
     pub plan: Plan,
     /// Simulated time.
     pub simulated: Duration,
+    /// The part of it in which clients asked for something.
+    pub loaded: Duration,
     /// Hash of everything that happened.
     pub hash: u64,
     /// How often everything happened.
@@ -191,6 +193,7 @@ impl<T: Target> Run<T> {
             seed,
             options: options.clone(),
             simulated: world.now(),
+            loaded: world.loaded(),
             hash: world.trace().hash(),
             counts: world.counts(),
             strikes: plan.on.iter().map(|kind| (kind, world.strikes(kind))).collect(),

@@ -84,6 +84,8 @@ pub struct Totals {
     bounds: Bounds,
     seeds: u64,
     simulated: Duration,
+    /// The part of it in which clients asked for something.
+    loaded: Duration,
     counts: BTreeMap<&'static str, u64>,
     /// In how many seeds each kind was on.
     drawn: BTreeMap<Fault, u64>,
@@ -102,6 +104,7 @@ impl Totals {
             bounds,
             seeds: 0,
             simulated: Duration::ZERO,
+            loaded: Duration::ZERO,
             counts: BTreeMap::new(),
             drawn: BTreeMap::new(),
             rare: BTreeMap::new(),
@@ -114,6 +117,7 @@ impl Totals {
     pub fn add(&mut self, outcome: &Outcome) {
         self.seeds += 1;
         self.simulated += outcome.simulated;
+        self.loaded += outcome.loaded;
         self.nodes = self.nodes.max(outcome.options.nodes);
         for (what, count) in &outcome.counts {
             *self.counts.entry(what).or_default() += count;
@@ -226,17 +230,18 @@ impl Totals {
     #[expect(clippy::cast_precision_loss, reason = "figures for a reader")]
     pub fn speed(&self, took: Duration) -> String {
         let simulated = self.simulated.as_secs_f64().max(0.001);
-        let per_second = |what| self.count(what) as f64 / simulated;
+        let loaded = self.loaded.as_secs_f64().max(0.001);
+        let per_second = |what| self.count(what) as f64 / loaded;
         format!(
             "{:.0} simulated seconds in {:.1} s: {:.0} per second; {} nodes, election timeouts of 1 to 2 s; \
-             per simulated second {:.1} requests, {:.1} acknowledged, {:.0} events",
+             while clients ask, per simulated second {:.1} requests, {:.1} acknowledged; {:.0} events",
             simulated,
             took.as_secs_f64(),
             simulated / took.as_secs_f64().max(0.001),
             self.nodes,
             per_second("request"),
             per_second("acknowledged"),
-            per_second("event"),
+            self.count("event") as f64 / simulated,
         )
     }
 }

@@ -44,7 +44,7 @@ pub(crate) struct Clients<M: StateMachine> {
     senders: BTreeMap<u64, u32>,
     /// Queries whose read index is not known or not reached.
     pub(super) queries: BTreeMap<u64, M::Query>,
-    pub(crate) stopped: bool,
+    pub(crate) stopped_at: Option<u64>,
     /// From this request on each is to be answered.
     expected_from: Option<u64>,
     /// The first that was not.
@@ -77,7 +77,7 @@ impl<M: StateMachine> Clients<M> {
             waiting: BTreeMap::new(),
             senders: BTreeMap::new(),
             queries: BTreeMap::new(),
-            stopped: false,
+            stopped_at: None,
             expected_from: None,
             unanswered: None,
         }
@@ -102,7 +102,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             self.clients.homes[client as usize] = self.well_from(home);
         }
         self.after(pause, Event::Client(client));
-        if !self.clients.stopped {
+        if self.clients.stopped_at.is_none() {
             self.count("offered");
             let due = &mut self.clients.due[client as usize];
             *due = (*due + 1).min(MOST_DUE);
@@ -114,7 +114,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     pub(super) fn ask(&mut self, client: u32) {
         let at = client as usize;
         let free = !self.clients.waiting.contains_key(&client);
-        if self.clients.stopped || !free || self.clients.due[at] == 0 {
+        if self.clients.stopped_at.is_some() || !free || self.clients.due[at] == 0 {
             return;
         }
         let node = self.clients.homes[at];

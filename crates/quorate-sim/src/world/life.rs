@@ -11,10 +11,10 @@ use quorate::roster::FoundingRecord;
 use quorate_log::fault::{FaultFs, Loss};
 use quorate_log::{OpenOptions, OpenProgress, Opening, Recovered};
 
+use super::log_steps::is_injected;
 use super::node::{Live, State};
 use super::observed::Observed;
 use super::plan::Fault;
-use super::shell::is_injected;
 use super::trace::{TraceEvent, name};
 use super::workload::Workload;
 use super::{Event, World, log_config};

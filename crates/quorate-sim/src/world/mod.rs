@@ -7,6 +7,7 @@
 //! A run has two phases. In the first anything in the plan may happen. In the second a quorum, or
 //! everything, is mended and left alone (`calm`), and must elect, serve and converge.
 
+mod apply_steps;
 mod calm;
 mod clients;
 mod connections;
@@ -14,6 +15,7 @@ mod counts;
 mod damage;
 mod disaster;
 mod life;
+mod log_steps;
 mod network;
 mod node;
 mod noting;
@@ -24,6 +26,7 @@ mod replay;
 pub mod script;
 mod shell;
 pub mod trace;
+mod wire;
 mod words;
 pub mod workload;
 
@@ -238,9 +241,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         &mut self.trace
     }
 
+    /// World time in which clients asked for something.
+    pub(crate) fn loaded(&self) -> Duration {
+        Duration::from_nanos(self.clients.stopped_at.unwrap_or(self.now))
+    }
+
     /// Lets no client ask for anything more.
     pub fn stop_clients(&mut self) {
-        self.clients.stopped = true;
+        self.clients.stopped_at.get_or_insert(self.now);
         self.trace.note(self.now, || TraceEvent::ClientsStop);
     }
 

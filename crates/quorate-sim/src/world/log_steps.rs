@@ -1,0 +1,149 @@
+//! The log's thread of each node: a step whenever its disk is through with the one before.
+
+use core::time::Duration;
+
+use quorate::StateMachine;
+use quorate::replica::{ReadFault, ReplicaInput};
+use quorate_log::Progress;
+
+use super::plan::Fault;
+use super::trace::{TraceEvent, name};
+use super::workload::Workload;
+use super::{Event, Wanted, World};
+use crate::invariants::Broken;
+
+/// Time without a write after which a log is fenced.
+const IDLE: Duration = Duration::from_millis(20);
+/// What a recovery says of a segment whose first read failed: nothing but an injected failure does
+/// that in a world.
+const UNREADABLE: &str = "the device could not read it";
+
+impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
+    pub(super) fn start_log(&mut self, node: usize) {
+        let life = self.nodes[node].life;
+        let Some(live) = self.nodes[node].live() else { return };
+        if core::mem::replace(&mut live.log_busy, true) {
+            return;
+        }
+        let at = self.disk_done(node);
+        self.at(at, Event::LogStep { node, life });
+    }
+
+    /// When an operation of a disk is through that begins now.
+    pub(super) fn disk_done(&mut self, node: usize) -> u64 {
+        let mean = self.plan.disk;
+        let state = &mut self.nodes[node];
+        let span = state.rng.span(mean / 2, mean * 3 / 2);
+        let (slower, stuck) = (state.disk_slower.max(1), state.stuck_until);
+        let at = self.now + super::nanos(span) * u64::from(slower);
+        if slower > 1 {
+            self.feel(node, Fault::SlowDisk);
+        }
+        if stuck > at {
+            self.feel(node, Fault::StuckDisk);
+        }
+        at.max(stuck)
+    }
+
+    /// An error of a disk is the effect of something that struck it.
+    pub(super) fn feel_disk(&mut self, node: usize, error: &str) {
+        for (words, kind) in [
+            ("failure of a sync", Fault::SyncError),
+            ("write zero", Fault::ShortWrite),
+            ("no storage space", Fault::DiskFull),
+            ("an injected failure", Fault::WriteError),
+            (UNREADABLE, Fault::WriteError),
+        ] {
+            if error.contains(words) {
+                self.feel(node, kind);
+                return;
+            }
+        }
+    }
+
+    pub(super) fn step_log(&mut self, node: usize) -> Result<(), Broken> {
+        if self.postpone(node, |node, life| Event::LogStep { node, life }) {
+            return Ok(());
+        }
+        if self.chances.strikes_times(&self.plan, Fault::CrashAtEffect, 10).is_some() {
+            self.count("crash-at-effect");
+            self.note_strike(Fault::CrashAtEffect, Some(node), None);
+            self.crash(node);
+            return Ok(());
+        }
+        let life = self.nodes[node].life;
+        let Some(live) = self.nodes[node].live() else { return Ok(()) };
+        live.log_busy = false;
+        let progress = match live.log.step() {
+            Ok(progress) => progress,
+            Err(error) => {
+                // The process says so and exits; it never tries again.
+                let error = error.to_string();
+                self.feel_disk(node, &error);
+                self.trace.note(self.now, || TraceEvent::DiskFails { node: name(node), error });
+                self.count("log failed");
+                self.crash(node);
+                return Ok(());
+            }
+        };
+        self.trace.step(self.now, [5, node as u64, 0]);
+        match progress {
+            Progress::Idle => {
+                let maintenance = live.log.maintenance();
+                if maintenance.fence || (maintenance.prepare_segment && !maintenance.no_space) {
+                    self.after(IDLE, Event::Fence { node, life });
+                }
+                return Ok(());
+            }
+            Progress::Persisted(token) => {
+                self.facts.persisted(node, token)?;
+                let last = self.facts.nodes[node].durable.len() as u64;
+                self.trace.note(self.now, || TraceEvent::Persists { node: name(node), last });
+                self.counts.persisted += 1;
+                self.give(node, ReplicaInput::Persisted(token));
+            }
+            Progress::Fenced => self.count("fence"),
+            _ => {}
+        }
+        self.start_log(node);
+        Ok(())
+    }
+
+    /// The reader's thread: what it reads may have been cut or rewritten since it was wanted.
+    pub(super) fn read_back(&mut self, node: usize, wanted: Wanted) -> Result<(), Broken> {
+        if self.postpone(node, |node, life| Event::ReadBack { node, life, wanted }) {
+            return Ok(());
+        }
+        let Some(live) = self.nodes[node].live() else { return Ok(()) };
+        let outcome = live.log.read(wanted.first, wanted.last, wanted.max_bytes);
+        let outcome = outcome.map_err(ReadFault::from);
+        self.give(node, ReplicaInput::LogRead { ticket: wanted.ticket, outcome });
+        Ok(())
+    }
+
+    /// Nothing came for a while: time for the fence and the next segment.
+    pub(super) fn fence_log(&mut self, node: usize) -> Result<(), Broken> {
+        let Some(live) = self.nodes[node].live() else { return Ok(()) };
+        if live.log_busy || !live.log.is_idle() {
+            return Ok(());
+        }
+        let maintenance = live.log.maintenance();
+        if maintenance.fence {
+            live.log.fence();
+        }
+        if maintenance.prepare_segment {
+            live.log.prepare_segment();
+        }
+        if maintenance.no_space {
+            self.feel(node, Fault::DiskFull);
+        }
+        self.start_log(node);
+        Ok(())
+    }
+}
+
+/// Whether a virtual disk failed on purpose.
+pub(super) fn is_injected(error: &str) -> bool {
+    let words = ["injected", "no storage space", "write zero", UNREADABLE];
+    words.iter().any(|words| error.contains(words))
+}
