@@ -1,12 +1,13 @@
 //! Checks of the house rules, long runs and code generation.
 //!
-//! `cargo xtask` lists the tasks. Nothing but `fix`, `generate`, `curves` and `soak` writes to the checkout,
-//! apart from `target`.
+//! `cargo xtask` lists the tasks. Nothing but `fix`, `generate`, `curves`, `instructions --record` and
+//! `soak` writes to the checkout, apart from `target`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod curves;
 mod generate;
+mod instructions;
 mod mutants;
 mod soak;
 mod tidy;
@@ -24,6 +25,8 @@ Usage: cargo xtask TASK
   fix                  format the code
   mutants [--scenarios] prove that deliberate bugs are noticed, by written tests or by seeds
   curves [NAME..]      measure how speed grows with servers, clients, values and keys, and draw it
+  instructions [--record]
+                       count the instructions of a write and a read, compare with the record
   soak NAME            run what is too long for CI, resumable; the record goes to docs/soak
 ";
 
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         ["generate"] => generate::run(false),
         ["generate", "--check"] => generate::run(true),
         ["fix"] => command(&root, "cargo", &["fmt", "--all"]),
+        ["instructions", rest @ ..] => instructions::run(&root, rest),
         ["mutants", rest @ ..] => mutants::run(&root, rest),
         ["curves", rest @ ..] => curves::run(&root, rest),
         ["soak", rest @ ..] => soak::run(&root, rest.first().copied()),

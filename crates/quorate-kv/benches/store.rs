@@ -1,16 +1,21 @@
-//! The store at a million keys: `cargo bench -p quorate-kv`, or with another number of keys as an
-//! argument: `cargo bench -p quorate-kv -- 100000`.
+//! The store at a million keys: `cargo bench -p quorate-kv --bench store [-- --short] [--keys N]`.
 //!
-//! Keys have 20 bytes, values 256. Every figure is the best of three passes, because other work on
-//! the machine can only make them worse. Memory is that of the process, on Linux.
+//! Keys have 20 bytes, values 256. Passes over everything take turns, so that a disturbance hits one
+//! pass of many figures and not all passes of one. Memory is that of the process, on Linux.
 
+#![allow(missing_docs, unreachable_pub, reason = "a benchmark")]
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
+#![allow(clippy::cast_possible_truncation, clippy::disallowed_methods, reason = "as above")]
 #![allow(clippy::disallowed_types, reason = "a benchmark reads the clock")]
 #![allow(clippy::cast_precision_loss, clippy::float_arithmetic, reason = "figures are printed")]
+
+#[path = "../../../benches/measuring.rs"]
+mod measuring;
 
 use std::hint::black_box;
 use std::time::Instant;
 
+use measuring::{Effort, Machine, Samples, Table, significant};
 use quorate::Codec;
 use quorate_kv::{
     Command, Compare, CompareTarget, KeyRange, Operation, Put, Range, Relation, Revision, Store,
@@ -35,62 +40,79 @@ fn put(number: u64) -> Command {
     Command::Put(Put::new(&key(number), &VALUE))
 }
 
-fn resident_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    statm.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * 4096)
-}
+/// Nanoseconds per item of each measurement, in the order in which they were first made.
+#[derive(Default)]
+struct Report(Vec<(&'static str, Samples)>);
 
-fn report(name: &str, count: u64, mut pass: impl FnMut(u64)) {
-    let best = (0..3)
-        .map(|round| {
-            let start = Instant::now();
-            pass(round);
-            start.elapsed().as_secs_f64() * 1e9 / count as f64
-        })
-        .reduce(f64::min)
-        .unwrap_or(f64::NAN);
-    println!("{name:<44} {best:>12.0} ns");
+impl Report {
+    fn add(&mut self, name: &'static str, count: u64, pass: impl FnOnce()) {
+        let start = Instant::now();
+        pass();
+        let each = start.elapsed().as_secs_f64() * 1e9 / count as f64;
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, samples)) => samples.push(each),
+            None => {
+                let mut samples = Samples::new();
+                samples.push(each);
+                self.0.push((name, samples));
+            }
+        }
+    }
+
+    fn print(&self) {
+        let mut table = Table::new(&["operation", "ns per item", "per second"]);
+        for (name, samples) in &self.0 {
+            let rate = significant(1e9 / samples.median());
+            table.row(vec![(*name).to_owned(), samples.show(1.0), rate]);
+        }
+        table.print();
+    }
 }
 
 fn main() {
-    let keys = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(1_000_000);
-    println!("{keys} keys; nanoseconds per item");
+    let effort = Effort::from_arguments(5, 0);
+    let keys =
+        measuring::number("--keys").unwrap_or(if effort.is_short { 100_000 } else { 1_000_000 });
+    let machine =
+        Machine::introduce(&format!("the store at {keys} keys of 20 bytes, values of 256"));
+    let mut report = Report::default();
     let mut events = Vec::new();
     let mut store = Store::default();
-    let before = resident_bytes();
-
-    let start = Instant::now();
-    for number in 0..keys {
-        store.apply(put(number), &mut events);
-        events.clear();
-    }
-    let each = start.elapsed().as_secs_f64() * 1e9 / keys as f64;
-    println!("{:<44} {each:>12.0} ns", "put of a key that is not there");
-    if let (Some(before), Some(after)) = (before, resident_bytes()) {
-        println!("{:<44} {:>12} bytes per key", "memory", (after - before) / keys);
-    }
+    let before = measuring::resident_bytes();
+    report.add("put of a key that is not there", keys, || {
+        for number in 0..keys {
+            store.apply(put(number), &mut events);
+            events.clear();
+        }
+    });
+    let after = measuring::resident_bytes();
 
     let loaded = store.view();
     let sample = keys.min(200_000);
-    write(&mut store, keys, sample);
-    read(&store, keys, sample);
-
-    // An old revision has no counts to rely on: all keys behind the first are walked over.
-    report("page of 1000 at an old revision, all counted", 3, |round| {
-        for number in 0..3 {
-            let from = KeyRange::new(&key(number + round), b"l");
+    for round in 0..effort.rounds as u64 {
+        write(&mut store, keys, sample, round, &mut report);
+        read(&store, keys, sample, round, &mut report);
+        // An old revision has no counts to rely on: all keys behind the first are walked over.
+        report.add("page of 1000 at an old revision, all counted", 1, || {
+            let from = KeyRange::new(&key(round), b"l");
             let range = Range::new(from).limit(1000).at(loaded.revision());
             black_box(store.as_view().range(&range)).ok();
-        }
-    });
+        });
+    }
     drop(loaded);
+    report.print();
+    if let (Some(before), Some(after)) = (before, after) {
+        println!("\nmemory: {} bytes per key", (after - before) / keys);
+    }
+    println!("median [range] of {} rounds; the first put is one pass", effort.rounds);
     compact(&mut store);
+    machine.conclude();
 }
 
-fn write(store: &mut Store, keys: u64, sample: u64) {
+fn write(store: &mut Store, keys: u64, sample: u64, round: u64, report: &mut Report) {
     let mut events = Vec::new();
     let mut encoded = Vec::new();
-    report("put of a key that is there, from bytes", sample, |round| {
+    report.add("put of a key that is there, from bytes", sample, || {
         for number in 0..sample {
             encoded.clear();
             put(scatter(number + round) % keys).encode(&mut encoded).expect("a put has bytes");
@@ -100,7 +122,7 @@ fn write(store: &mut Store, keys: u64, sample: u64) {
         }
     });
     let mut view = store.view();
-    report("the same, with a view taken every 100", sample, |round| {
+    report.add("the same, with a view taken every 100", sample, || {
         for number in 0..sample {
             if number % 100 == 0 {
                 view = store.view();
@@ -110,7 +132,7 @@ fn write(store: &mut Store, keys: u64, sample: u64) {
         }
     });
     drop(view);
-    report("transaction: compare, put, else get", sample, |round| {
+    report.add("transaction: compare, put, else get", sample, || {
         for number in 0..sample {
             let key = key(scatter(number + round) % keys);
             let target = CompareTarget::Version(1);
@@ -125,33 +147,33 @@ fn write(store: &mut Store, keys: u64, sample: u64) {
     });
 }
 
-fn read(store: &Store, keys: u64, sample: u64) {
-    report("get", sample, |round| {
+fn read(store: &Store, keys: u64, sample: u64, round: u64, report: &mut Report) {
+    report.add("get", sample, || {
         for number in 0..sample {
             let range = Range::key(&key(scatter(number + round) % keys));
             black_box(store.as_view().range(&range)).ok();
         }
     });
-    report("get at an old revision", sample, |round| {
+    report.add("get at an old revision", sample, || {
         let at = Revision(store.as_view().revision().get() / 2);
         for number in 0..sample {
             let range = Range::key(&key(scatter(number + round) % keys)).at(at);
             black_box(store.as_view().range(&range)).ok();
         }
     });
-    report("page of 1000, all counted", sample / 1000, |round| {
+    report.add("page of 1000, all counted", sample / 1000, || {
         for number in 0..sample / 1000 {
             let from = KeyRange::new(&key(number + round), b"l");
             black_box(store.as_view().range(&Range::new(from).limit(1000))).ok();
         }
     });
-    report("count of everything", 100, |_| {
+    report.add("count of everything", 100, || {
         let mut range = Range::new(KeyRange::prefix(b"key/"));
         range.count_only = true;
         (0..100).for_each(|_| drop(black_box(store.as_view().range(&range))));
     });
-    report("view", 1000, |_| (0..1000).for_each(|_| drop(black_box(store.view()))));
-    report("digest of everything, per version", store.as_view().stats().versions, |_| {
+    report.add("view", 1000, || (0..1000).for_each(|_| drop(black_box(store.view()))));
+    report.add("digest of everything, per version", store.as_view().stats().versions, || {
         black_box(store.as_view().digest(Revision::ZERO)).ok();
     });
 }

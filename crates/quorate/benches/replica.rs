@@ -1,247 +1,79 @@
 //! What agreement costs: three replicas in one thread, in memory, without sockets and disks.
 //!
-//! `cargo bench -p quorate --bench replica`: each proposal has 256 bytes, shared by reference count
-//! with its client, and is a call of its own; a round proposes 1, 64 or 1024 of them and ends when
-//! all three nodes have executed them. Nothing is written, but each entry is encoded once, with its
-//! checksum, as disk and wire want it, and the state machines read it from there. A disk that is
-//! done at once answers within the wake-up that wrote to it, and so does the state machine.
+//! `cargo bench -p quorate --bench replica [-- --short]`: each proposal has 256 bytes, shared by
+//! reference count with its client, and is a call of its own; a round proposes 1, 64 or 1024 of them
+//! and ends when all three nodes have executed them. `peers/` runs the same beside other libraries.
 //!
 //! Figures are of the machine at hand: compare runs of the same minutes only.
 
 #![allow(
     missing_docs,
+    unreachable_pub,
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
     reason = "a benchmark"
 )]
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Duration;
+#[path = "../../../benches/measuring.rs"]
+mod measuring;
+mod three;
 
-use quorate::replica::{CallId, Replica, ReplicaConfig, ReplicaEffect, ReplicaInput, ReplicaStart};
-use quorate::roster::{Member, Roster};
-use quorate_core::{BootCounter, EntryId, HardState, Index, Instant, NodeId, RoleName};
-use quorate_log::EntryRef;
+use std::time::{Duration, Instant};
 
-/// Windows per batch size; the median counts.
-const WINDOWS: usize = 7;
-/// Length of a window.
-const WINDOW: Duration = Duration::from_millis(700);
+use measuring::{Effort, Machine, Samples, Table, significant};
+use three::Cluster;
+
 /// Proposals of a run whose instructions are counted.
 const FIXED: u64 = 65_536;
-const PAYLOAD_BYTES: usize = 256;
-
-struct Host {
-    replica: Replica,
-    inbox: Vec<ReplicaInput>,
-    /// Commands executed.
-    executed: u64,
-}
-
-struct Cluster {
-    hosts: Vec<Host>,
-    now: Instant,
-    effects: Vec<ReplicaEffect>,
-    /// Effects of what is reported while `effects` are performed.
-    spare: Vec<ReplicaEffect>,
-    /// Kept for its memory.
-    inbox: Vec<ReplicaInput>,
-    payload: Arc<Vec<u8>>,
-    /// Nodes with something in their inbox.
-    awake: VecDeque<usize>,
-    calls: u64,
-    /// Calls whose client was answered.
-    answered: u64,
-}
-
-fn id(number: usize) -> NodeId {
-    NodeId::new(number as u64 + 1).unwrap()
-}
-
-impl Cluster {
-    fn new() -> Self {
-        let member = |number: usize| Member {
-            id: id(number),
-            name: format!("n{number}"),
-            peer_address: format!("h{number}:1"),
-            client_urls: Vec::new(),
-        };
-        let roster = Arc::new(Roster::of_voters((0..3).map(member)).unwrap());
-        let host = |number: usize| {
-            let start = ReplicaStart {
-                id: id(number),
-                boot: BootCounter(1),
-                config: ReplicaConfig::default(),
-                seed: number as u64,
-                now: Instant::ZERO,
-                hard_state: HardState::default(),
-                base: EntryId::ZERO,
-                roster: Arc::clone(&roster),
-                log_time_ms: 0,
-                runs: Vec::new(),
-                memberships: Vec::new(),
-                commit: Index::ZERO,
-            };
-            let replica = Replica::new(start).unwrap();
-            Host { replica, inbox: Vec::new(), executed: 0 }
-        };
-        let mut cluster = Self {
-            hosts: (0..3).map(host).collect(),
-            now: Instant::ZERO,
-            effects: Vec::new(),
-            spare: Vec::new(),
-            inbox: Vec::new(),
-            payload: Arc::new(vec![0x5A; PAYLOAD_BYTES]),
-            awake: VecDeque::new(),
-            calls: 0,
-            answered: 0,
-        };
-        for node in 0..3 {
-            for peer in (0..3).filter(|peer| *peer != node) {
-                let input = ReplicaInput::PeerConnected { peer: id(peer), boot: BootCounter(1) };
-                cluster.give(node, input);
-            }
-        }
-        cluster.settle();
-        cluster
-    }
-
-    /// Lets time pass until a node leads.
-    fn elect(&mut self) -> usize {
-        loop {
-            let leads = |host: &Host| host.replica.role() == RoleName::Leader;
-            if let Some(leader) = self.hosts.iter().position(leads) {
-                return leader;
-            }
-            self.now = self.now.after(Duration::from_millis(10));
-            (0..3).for_each(|node| self.give(node, ReplicaInput::Timer));
-            self.settle();
-        }
-    }
-
-    fn give(&mut self, node: usize, input: ReplicaInput) {
-        if self.hosts[node].inbox.is_empty() {
-            self.awake.push_back(node);
-        }
-        self.hosts[node].inbox.push(input);
-    }
-
-    /// Wakes nodes until nobody has anything to do.
-    fn settle(&mut self) {
-        while let Some(node) = self.awake.pop_front() {
-            std::mem::swap(&mut self.inbox, &mut self.hosts[node].inbox);
-            let mut inbox = std::mem::take(&mut self.inbox);
-            for input in inbox.drain(..) {
-                self.hosts[node].replica.handle(self.now, input, &mut self.effects);
-            }
-            self.inbox = inbox;
-            self.finish(node);
-        }
-    }
-
-    /// The end of a wake-up, again after each report of the node's own disk and state machine.
-    fn finish(&mut self, node: usize) {
-        loop {
-            let replica = &mut self.hosts[node].replica;
-            replica.handle(self.now, ReplicaInput::Flush, &mut self.effects);
-            if self.effects.is_empty() {
-                return;
-            }
-            let mut effects = std::mem::take(&mut self.effects);
-            for effect in effects.drain(..) {
-                self.perform(node, effect);
-            }
-            // What the reports led to waits in the other vector.
-            std::mem::swap(&mut effects, &mut self.spare);
-            self.effects = effects;
-        }
-    }
-
-    fn perform(&mut self, node: usize, effect: ReplicaEffect) {
-        let report = match effect {
-            ReplicaEffect::Persist(write) => ReplicaInput::Persisted(write.token),
-            ReplicaEffect::Send { to, frame } => {
-                let to = usize::try_from(to.get() - 1).unwrap();
-                return self.give(to, ReplicaInput::Frame { from: id(node), frame });
-            }
-            ReplicaEffect::Apply { entries, answers } => {
-                // A state machine that looks at every command and answers who waits.
-                let of_this_size = |entry: &EntryRef<'_>| entry.payload.len() == PAYLOAD_BYTES;
-                let host = &mut self.hosts[node];
-                host.executed += entries.iter().filter(of_this_size).count() as u64;
-                self.answered += answers.len() as u64;
-                ReplicaInput::Applied(entries.last())
-            }
-            ReplicaEffect::ReadLog { .. } => panic!("what is recent is in memory"),
-            ReplicaEffect::Halt(reason) => panic!("{reason:?}"),
-            _ => return,
-        };
-        self.hosts[node].replica.handle(self.now, report, &mut self.spare);
-    }
-
-    /// Every node executed everything, and everybody was answered.
-    fn check(&self) {
-        assert!(self.hosts.iter().all(|host| host.executed == self.calls));
-        assert_eq!(self.answered, self.calls);
-    }
-
-    fn round(&mut self, leader: usize, batch: u64) {
-        for _ in 0..batch {
-            self.calls += 1;
-            let call = CallId(self.calls);
-            let command = Arc::clone(&self.payload).into();
-            let input = ReplicaInput::Call { call, command };
-            self.hosts[leader].replica.handle(self.now, input, &mut self.effects);
-        }
-        self.finish(leader);
-        self.settle();
-    }
-}
+const BATCHES: [u64; 3] = [1, 64, 1024];
 
 /// With `-- --fixed BATCH` it proposes a fixed number in rounds of that size and prints no time, to
 /// count instructions from outside.
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(at) = arguments.iter().position(|argument| argument == "--fixed") {
-        let batch = arguments[at + 1].parse().expect("a number of proposals per round");
+    if let Some(batch) = measuring::number("--fixed") {
         let mut cluster = Cluster::new();
         let leader = cluster.elect();
         for _ in 0..FIXED / batch {
             cluster.round(leader, batch);
         }
         cluster.check();
-        println!("{} proposals in rounds of {batch}", cluster.calls);
+        println!("{} proposals in rounds of {batch}", cluster.proposed());
         return;
     }
-    for batch in [1, 64, 1024] {
+    let effort = Effort::from_arguments(7, 700);
+    let machine = Machine::introduce("three replicas in one thread, 256-byte proposals");
+    let mut figures = BATCHES.map(|batch| {
         let mut cluster = Cluster::new();
         let leader = cluster.elect();
-        let mut rates: Vec<f64> =
-            (0..WINDOWS).map(|_| window(&mut cluster, leader, batch)).collect();
-        rates.sort_by(f64::total_cmp);
-        cluster.check();
-        println!(
-            "batch {batch:5}: {:8.3} million commits per second (median of {WINDOWS}; {:.3} to {:.3})",
-            rates[WINDOWS / 2] / 1e6,
-            rates[0] / 1e6,
-            rates[WINDOWS - 1] / 1e6
-        );
+        (batch, cluster, leader, Samples::new())
+    });
+    for _ in 0..effort.rounds {
+        for (batch, cluster, leader, rates) in &mut figures {
+            rates.push(window(cluster, *leader, *batch, effort.window));
+        }
     }
+    let mut table = Table::new(&["proposals a round", "million commits/s", "ns per commit"]);
+    for (batch, cluster, _, rates) in &figures {
+        cluster.check();
+        let each = significant(1e9 / rates.median());
+        table.row(vec![batch.to_string(), rates.show(1e6), each]);
+    }
+    table.print();
+    println!("\nmedian [range] of {} rounds of {:?} each", effort.rounds, effort.window);
+    machine.conclude();
 }
 
-fn window(cluster: &mut Cluster, leader: usize, batch: u64) -> f64 {
-    let (began, before) = (std::time::Instant::now(), cluster.calls);
-    while began.elapsed() < WINDOW {
+fn window(cluster: &mut Cluster, leader: usize, batch: u64, span: Duration) -> f64 {
+    let (began, before) = (Instant::now(), cluster.proposed());
+    while began.elapsed() < span {
         for _ in 0..16 {
             cluster.round(leader, batch);
         }
         // Time passes for the leader's heartbeats, too.
-        cluster.now = cluster.now.after(Duration::from_millis(1));
-        (0..3).for_each(|node| cluster.give(node, ReplicaInput::Timer));
-        cluster.settle();
+        cluster.tick();
     }
-    (cluster.calls - before) as f64 / began.elapsed().as_secs_f64()
+    (cluster.proposed() - before) as f64 / began.elapsed().as_secs_f64()
 }

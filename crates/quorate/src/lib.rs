@@ -96,7 +96,7 @@ pub use roster::{Member, Roster};
 #[cfg(feature = "tcp")]
 pub use status::Status;
 #[cfg(feature = "tcp")]
-pub use transport::Listening;
+pub use transport::{Listening, MemoryNetwork};
 
 /// The project's front page, whose program is compiled as a test.
 #[cfg(all(doctest, feature = "tcp"))]

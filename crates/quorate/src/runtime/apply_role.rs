@@ -50,30 +50,59 @@ pub(crate) fn run<M: StateMachine>(
     shared: &Arc<Shared<M>>,
     (wake_bytes, floor): (usize, Index),
 ) {
-    let mut role = Role {
-        applier: Applier::new(machine),
-        shared: Arc::clone(shared),
-        outgoing: Outgoing::default(),
-        answers: Vec::new(),
-        waiting: Vec::new(),
-        floor,
-        wake_bytes,
-        quiet_bytes: 0,
-        is_quiet: false,
-    };
+    let mut role = Role::new(machine, shared, wake_bytes, floor);
     let mut jobs = Vec::new();
     loop {
-        role.shared.apply.wait(&mut jobs, role.is_quiet.then_some(QUIET));
-        if jobs.is_empty() {
-            role.shared.inbox.nudge();
-            role.is_quiet = false;
+        shared.apply.wait(&mut jobs, role.is_quiet.then_some(QUIET));
+        if !role.serve(&mut jobs) {
+            return;
         }
-        let before = role.applier.applied();
+    }
+}
+
+/// As [`run`], as a task.
+pub(crate) async fn run_here<M: StateMachine>(
+    machine: M,
+    shared: Arc<Shared<M>>,
+    (wake_bytes, floor): (usize, Index),
+) {
+    let mut role = Role::new(machine, &shared, wake_bytes, floor);
+    let mut jobs = Vec::new();
+    loop {
+        shared.apply.wait_here(&mut jobs, role.is_quiet.then_some(QUIET)).await;
+        if !role.serve(&mut jobs) {
+            return;
+        }
+    }
+}
+
+impl<M: StateMachine> Role<M> {
+    fn new(machine: M, shared: &Arc<Shared<M>>, wake_bytes: usize, floor: Index) -> Self {
+        Self {
+            applier: Applier::new(machine),
+            shared: Arc::clone(shared),
+            outgoing: Outgoing::default(),
+            answers: Vec::new(),
+            waiting: Vec::new(),
+            floor,
+            wake_bytes,
+            quiet_bytes: 0,
+            is_quiet: false,
+        }
+    }
+
+    /// Does what was taken; says whether to go on.
+    fn serve(&mut self, jobs: &mut Vec<ApplyJob<M>>) -> bool {
+        if jobs.is_empty() {
+            self.shared.inbox.nudge();
+            self.is_quiet = false;
+        }
+        let before = self.applier.applied();
         let mut ended = false;
         for job in jobs.drain(..) {
             let done = match job {
-                ApplyJob::Entries { entries, answers } => role.execute(&entries, &answers),
-                ApplyJob::Queries { min_index, queries } => role.ask(min_index, queries),
+                ApplyJob::Entries { entries, answers } => self.execute(&entries, &answers),
+                ApplyJob::Queries { min_index, queries } => self.ask(min_index, queries),
                 ApplyJob::Stop => {
                     ended = true;
                     break;
@@ -81,20 +110,18 @@ pub(crate) fn run<M: StateMachine>(
             };
             if let Err(reason) = done {
                 tracing::error!(%reason, "the state machine cannot go on");
-                role.outgoing.flush();
-                role.stop(reason);
-                return;
+                self.outgoing.flush();
+                self.stop(reason);
+                return false;
             }
         }
-        role.report(before);
+        self.report(before);
         if ended {
-            role.shared.apply.close(&mut jobs);
-            return;
+            self.shared.apply.close(jobs);
         }
+        !ended
     }
-}
 
-impl<M: StateMachine> Role<M> {
     fn execute(
         &mut self,
         entries: &Entries,

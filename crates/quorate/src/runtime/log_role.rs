@@ -37,29 +37,61 @@ pub(crate) fn run<M: StateMachine, F: Fs>(
     shared: &Arc<Shared<M>>,
 ) {
     let mut taken = Vec::new();
-    let mut stopping = false;
-    while !stopping {
-        let maintenance = log.maintenance();
-        let pending = maintenance.fence || maintenance.prepare_segment;
-        jobs.wait(&mut taken, pending.then_some(IDLE));
-        if taken.is_empty() {
-            if maintenance.fence {
-                log.fence();
-            }
-            if maintenance.prepare_segment {
-                log.prepare_segment();
-            }
-        }
-        if let Err(error) = work(&mut log, jobs, &mut taken, &mut stopping, shared) {
-            tracing::error!(%error, "the log failed");
-            // The replica may be gone already; then nobody needs to know.
-            drop(
-                shared.inbox.push(Event::Stop(StopReason::LogFailed { reason: error.to_string() })),
-            );
+    loop {
+        jobs.wait(&mut taken, idle(&log));
+        if !serve(&mut log, jobs, &mut taken, shared) {
             break;
         }
     }
     jobs.close(&mut taken);
+}
+
+/// As [`run`], as a task.
+pub(crate) async fn run_here<M: StateMachine, F: Fs>(
+    mut log: Log<F>,
+    jobs: Arc<Mailbox<LogJob>>,
+    shared: Arc<Shared<M>>,
+) {
+    let mut taken = Vec::new();
+    loop {
+        jobs.wait_here(&mut taken, idle(&log)).await;
+        if !serve(&mut log, &jobs, &mut taken, &shared) {
+            break;
+        }
+    }
+    jobs.close(&mut taken);
+}
+
+/// How long to wait for jobs before there is something else to do.
+fn idle<F: Fs>(log: &Log<F>) -> Option<Duration> {
+    let maintenance = log.maintenance();
+    (maintenance.fence || maintenance.prepare_segment).then_some(IDLE)
+}
+
+/// Does what was taken, or what an idle log does; says whether to go on.
+fn serve<M: StateMachine, F: Fs>(
+    log: &mut Log<F>,
+    jobs: &Mailbox<LogJob>,
+    taken: &mut Vec<LogJob>,
+    shared: &Arc<Shared<M>>,
+) -> bool {
+    if taken.is_empty() {
+        let maintenance = log.maintenance();
+        if maintenance.fence {
+            log.fence();
+        }
+        if maintenance.prepare_segment {
+            log.prepare_segment();
+        }
+    }
+    let mut stopping = false;
+    if let Err(error) = work(log, jobs, taken, &mut stopping, shared) {
+        tracing::error!(%error, "the log failed");
+        // The replica may be gone already; then nobody needs to know.
+        drop(shared.inbox.push(Event::Stop(StopReason::LogFailed { reason: error.to_string() })));
+        return false;
+    }
+    !stopping
 }
 
 /// Steps the log until nothing is left to do, taking in what comes meanwhile.

@@ -150,6 +150,16 @@ impl<T> Mailbox<T> {
         std::mem::swap(&mut inner.items, into);
     }
 
+    /// Waits, as a task, until there is something or the time is up; takes everything.
+    pub(crate) async fn wait_here(&self, into: &mut Vec<T>, at_most: Option<Duration>) {
+        match at_most {
+            // Whether the time is up shows in what is taken.
+            Some(span) => drop(tokio::time::timeout(span, self.ready()).await),
+            None => self.ready().await,
+        }
+        self.take(into);
+    }
+
     /// Refuses everything from here on; takes what there is.
     pub(crate) fn close(&self, into: &mut Vec<T>) {
         let mut inner = self.lock();

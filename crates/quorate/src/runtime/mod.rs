@@ -5,6 +5,8 @@
 //! batches ([`mailbox`]) and share nothing else that changes. Clients run on the caller's runtime
 //! ([`port`]).
 //!
+//! A node may also run all of them as tasks of the caller's runtime ([`tasks`]).
+//!
 //! - The replica's thread never blocks on a disk, a peer or a state machine.
 //! - What fails stops the whole node, with one reason that everybody sees; nothing is retried.
 //! - When a stop is reported, all threads have ended and the data directory is free.
@@ -21,6 +23,7 @@ mod replica_role;
 mod seed;
 pub(crate) mod shared;
 mod start;
+mod tasks;
 mod threads;
 
 pub(crate) use start::{start, start_on};

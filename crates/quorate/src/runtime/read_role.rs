@@ -28,12 +28,39 @@ pub(crate) fn run<M: StateMachine, F: Fs>(
     let mut taken = Vec::new();
     loop {
         jobs.wait(&mut taken, None);
-        for job in taken.drain(..) {
-            let ReadJob::Read { ticket, first, last, max_bytes } = job else { return };
-            let outcome = reader.read(first, last, max_bytes).map_err(ReadFault::from);
-            if shared.inbox.push(Event::LogRead { ticket, outcome }).is_err() {
-                return;
-            }
+        if !serve(reader, &mut taken, shared) {
+            return;
         }
     }
+}
+
+/// As [`run`], as a task.
+pub(crate) async fn run_here<M: StateMachine, F: Fs>(
+    mut reader: LogReader<F>,
+    jobs: Arc<Mailbox<ReadJob>>,
+    shared: Arc<Shared<M>>,
+) {
+    let mut taken = Vec::new();
+    loop {
+        jobs.wait_here(&mut taken, None).await;
+        if !serve(&mut reader, &mut taken, &shared) {
+            return;
+        }
+    }
+}
+
+/// Reads what was asked for; says whether to go on.
+fn serve<M: StateMachine, F: Fs>(
+    reader: &mut LogReader<F>,
+    taken: &mut Vec<ReadJob>,
+    shared: &Arc<Shared<M>>,
+) -> bool {
+    for job in taken.drain(..) {
+        let ReadJob::Read { ticket, first, last, max_bytes } = job else { return false };
+        let outcome = reader.read(first, last, max_bytes).map_err(ReadFault::from);
+        if shared.inbox.push(Event::LogRead { ticket, outcome }).is_err() {
+            return false;
+        }
+    }
+    true
 }

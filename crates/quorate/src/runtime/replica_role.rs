@@ -98,7 +98,7 @@ impl<M: StateMachine> ReplicaRole<M> {
     }
 
     /// Sleeps until something comes, or a deadline does.
-    async fn wait(&self, timer: &mut std::pin::Pin<Box<Sleep>>) {
+    async fn wait(&mut self, timer: &mut std::pin::Pin<Box<Sleep>>) {
         let due = self.next_deadline().into_iter().chain(self.publisher.due()).min();
         if let Some(due) = due {
             let due = self.clock.instant(due);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use quorate_core::{ClusterId, Index, NodeId, ReadId, RoleName, Term};
 use quorate_log::{EntryRef, Fs, OpenOptions, OsFs, Recovered, open_blocking};
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 
 use super::clock::Clock;
 use super::mailbox::Mailbox;
@@ -14,6 +14,7 @@ use super::publish::Publisher;
 use super::replica_role::{Phase, ReplicaRole};
 use super::seed::Seed;
 use super::shared::{Outgoing, Shared};
+use super::tasks;
 use super::threads::{self, Parts};
 use crate::builder::{Listen, Settings, StartError};
 use crate::founding::Founding;
@@ -76,7 +77,9 @@ pub(crate) async fn start_on<M: StateMachine, F: Fs>(
     settings: Settings,
     listen: Listen,
 ) -> Result<Node<M>, StartError> {
-    let opening = tokio::task::spawn_blocking(move || open(fs, machine, settings, listen));
+    let here = settings.without_threads.then(Handle::current);
+    let opening = move || open(fs, machine, settings, listen, here);
+    let opening = tokio::task::spawn_blocking(opening);
     opening.await.unwrap_or_else(|error| Err(StartError::Interrupted { reason: error.to_string() }))
 }
 
@@ -85,19 +88,15 @@ fn open<M: StateMachine, F: Fs>(
     machine: M,
     settings: Settings,
     listen: Listen,
+    here: Option<Handle>,
 ) -> Result<Node<M>, StartError> {
     let draws = Draws::new()?;
     let listening = match listen {
         Listen::Address(address) => Listening::bind(&address)?,
         Listen::Bound(listening) => listening,
     };
-    let options = OpenOptions {
-        config: settings.log,
-        format_as: Some(draws.node),
-        cluster: None,
-        seed: draws.log,
-        proven: Index::ZERO,
-    };
+    let (config, format_as) = (settings.log, Some(draws.node));
+    let options = OpenOptions { config, format_as, seed: draws.log, ..OpenOptions::default() };
     let directory = settings.data_dir.clone();
     let mut recovered = open_blocking(fs, options)?;
     report(&recovered, &directory);
@@ -119,10 +118,13 @@ fn open<M: StateMachine, F: Fs>(
             Phase::Running(Box::new(replica))
         }
     };
-    let runtime = threads::runtime()?;
+    // The node's own runtime, where it does not run on the caller's.
+    let own = here.is_none().then(threads::runtime).transpose()?;
+    let handle = here.or_else(|| own.as_ref().map(|own| own.handle().clone()));
+    let handle = handle.expect("it is the one or the other");
     let cluster = record.map_or(ClusterId::ZERO, |record| record.cluster);
     let me = Caller { node: id, boot, process: draws.process };
-    let transport = connect(&runtime, listening, &settings, draws.jitter, (me, cluster))?;
+    let transport = connect(&handle, listening, &settings, draws.jitter, (me, cluster))?;
     transport.set_answer(founding.answer());
     let waiting_for = founding.waiting(now).map(|waiting| waiting.to_string());
     let mut status = status_of(id, &settings.name, &settings.address);
@@ -150,13 +152,16 @@ fn open<M: StateMachine, F: Fs>(
         outgoing: Outgoing::default(),
         stopping: None,
     };
-    threads::spawn(Parts { runtime, role, log, machine })?;
+    match own {
+        Some(runtime) => threads::spawn(Parts { runtime, role, log, machine })?,
+        None => drop(handle.spawn(tasks::run(role, log, machine))),
+    }
     Ok(Node::new(id, shared))
 }
 
 /// Begins to serve the peers' port, on the runtime that the replica's thread will run.
 fn connect(
-    runtime: &Runtime,
+    runtime: &Handle,
     listening: Listening,
     settings: &Settings,
     jitter: u64,

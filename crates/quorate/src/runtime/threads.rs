@@ -14,7 +14,7 @@ use super::log_role::{self, LogJob};
 use super::port::Ended;
 use super::read_role::{self, ReadJob};
 use super::replica_role::ReplicaRole;
-use super::shared::{ApplyJob, Event, Shared};
+use super::shared::{ApplyJob, Event, Outgoing, Shared};
 use crate::builder::StartError;
 use crate::error::{Refusal, StopReason};
 use crate::machine::StateMachine;
@@ -121,12 +121,7 @@ fn replica<M: StateMachine>(runtime: Runtime, mut others: Others<M>) {
         reason: panic_text(&*panic),
     });
     let reason = shared.set_stop_reason(reason);
-    if reason == StopReason::Shutdown {
-        tracing::info!("the node stops: {reason}");
-    } else {
-        tracing::error!("the node stops: {reason}");
-    }
-    refuse_unserved(&mut role);
+    refuse_unserved(&shared);
     if is_sound {
         role.end_calls();
         runtime.block_on(last_words());
@@ -135,6 +130,16 @@ fn replica<M: StateMachine>(runtime: Runtime, mut others: Others<M>) {
     others.join();
     // The sockets go with the runtime: whoever hears of the stop may use their addresses.
     drop(runtime);
+    conclude(&shared, reason);
+}
+
+/// Tells everybody that the node has stopped.
+pub(super) fn conclude<M: StateMachine>(shared: &Shared<M>, reason: StopReason) {
+    if reason == StopReason::Shutdown {
+        tracing::info!("the node has stopped: {reason}");
+    } else {
+        tracing::error!("the node has stopped: {reason}");
+    }
     shared.stop_ports();
     shared.status.send_modify(|status| {
         status.role = RoleName::Follower;
@@ -144,26 +149,26 @@ fn replica<M: StateMachine>(runtime: Runtime, mut others: Others<M>) {
 }
 
 /// Lets the connections write what was queued in the last wake-up.
-async fn last_words() {
+pub(super) async fn last_words() {
     for _ in 0..LAST_ROUNDS {
         tokio::task::yield_now().await;
     }
 }
 
 /// Refuses the calls that were handed over and never looked at.
-fn refuse_unserved<M: StateMachine>(role: &mut ReplicaRole<M>) {
-    let mut unserved = Vec::new();
-    role.shared.inbox.close(&mut unserved);
-    let refusal = Refusal::Stopped(role.shared.stop_reason());
+pub(super) fn refuse_unserved<M: StateMachine>(shared: &Shared<M>) {
+    let (mut unserved, mut outgoing) = (Vec::new(), Outgoing::default());
+    shared.inbox.close(&mut unserved);
+    let refusal = Refusal::Stopped(shared.stop_reason());
     for event in unserved {
         let Event::Submitted { bytes, batch } = event else { continue };
-        role.shared.discharge(bytes);
+        shared.discharge(bytes);
         for submission in batch {
             let ended = Ended::Refused(refusal.clone());
-            role.outgoing.push(&role.shared, submission.call, ended);
+            outgoing.push(shared, submission.call, ended);
         }
     }
-    role.outgoing.flush();
+    outgoing.flush();
 }
 
 /// What a panic said.

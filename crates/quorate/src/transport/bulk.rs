@@ -6,19 +6,19 @@
 
 use quorate_core::{BootCounter, NodeId};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
 use super::handshake::Welcome;
+use super::stream::Stream;
 
 /// An open bulk connection to a peer.
 #[derive(Debug)]
 pub struct Bulk {
-    stream: TcpStream,
+    stream: Stream,
     welcome: Welcome,
 }
 
 impl Bulk {
-    pub(crate) const fn new(stream: TcpStream, welcome: Welcome) -> Self {
+    pub(crate) const fn new(stream: Stream, welcome: Welcome) -> Self {
         Self { stream, welcome }
     }
 

@@ -4,7 +4,11 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use super::codec::FrameLimits;
+use super::stream::{Listener, MemoryNetwork};
 
 /// Settings of a [`Transport`](super::Transport).
 #[derive(Clone, Debug)]
@@ -77,11 +81,38 @@ pub enum BindError {
 /// A socket that listens for peers, before anything is served on it.
 #[derive(Debug)]
 pub struct Listening {
-    pub(crate) listener: TcpListener,
+    socket: Socket,
     address: SocketAddr,
 }
 
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Memory(MemoryNetwork, UnboundedReceiver<DuplexStream>),
+}
+
 impl Listening {
+    pub(crate) const fn in_memory(
+        network: MemoryNetwork,
+        accepted: UnboundedReceiver<DuplexStream>,
+        address: SocketAddr,
+    ) -> Self {
+        Self { socket: Socket::Memory(network, accepted), address }
+    }
+
+    /// Turns it into a socket of this runtime, with the network that its node dials in.
+    pub(crate) fn adopt(self) -> io::Result<(Listener, Option<MemoryNetwork>)> {
+        match self.socket {
+            Socket::Tcp(listener) => {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                Ok((Listener::Tcp(listener), None))
+            }
+            Socket::Memory(network, accepted) => {
+                Ok((Listener::Memory(accepted, self.address), Some(network)))
+            }
+        }
+    }
+
     /// Listens on `host:port`. Needs no runtime, so that a port in use shows before anything else
     /// is started.
     ///
@@ -93,7 +124,7 @@ impl Listening {
             let listener = TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
-            Ok(Self { listener, address })
+            Ok(Self { socket: Socket::Tcp(listener), address })
         };
         attempt().map_err(|source: io::Error| {
             let address = address.to_owned();

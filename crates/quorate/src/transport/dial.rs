@@ -6,13 +6,13 @@ use std::time::Duration;
 use quorate_core::{ClusterId, NodeId};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::config::TransportConfig;
 use super::handshake::{
     Caller, Channel, HandshakeRefusal, Hello, REPLY_BYTES, Welcome, WelcomeError, decode_reply,
 };
+use super::stream::{MemoryNetwork, Stream};
 use crate::wire::WireError;
 
 /// Time after which the system begins to ask whether an idle connection's other end is alive, and
@@ -65,7 +65,8 @@ impl DialError {
 }
 
 /// Sets what every connection between nodes has.
-pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn prepare(stream: &Stream) -> io::Result<()> {
+    let Stream::Tcp(stream) = stream else { return Ok(()) };
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
@@ -85,8 +86,9 @@ pub(crate) async fn dial(
     address: &str,
     dialer: Dialer,
     config: &TransportConfig,
-) -> Result<(TcpStream, Welcome), DialError> {
-    let connecting = timeout(config.connect_timeout, TcpStream::connect(address));
+    network: Option<&MemoryNetwork>,
+) -> Result<(Stream, Welcome), DialError> {
+    let connecting = timeout(config.connect_timeout, Stream::connect(network, address));
     let connected = connecting.await;
     let mut stream = connected.map_err(|_| DialError::ConnectTimeout(config.connect_timeout))??;
     prepare(&stream)?;

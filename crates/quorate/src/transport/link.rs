@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use quorate_core::{BootCounter, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -18,6 +17,7 @@ use super::dial::{DialError, Dialer, dial};
 use super::events::{Event, Side};
 use super::frame::Encoded;
 use super::handshake::{Channel, HandshakeRefusal};
+use super::stream::Stream;
 use super::tcp::Shared;
 
 /// Why a frame was not taken. It certainly did not leave.
@@ -220,29 +220,25 @@ fn report(
     }
 }
 
-async fn connect(link: &Link, shared: &Shared) -> Result<(TcpStream, BootCounter), DialError> {
+async fn connect(link: &Link, shared: &Shared) -> Result<(Stream, BootCounter), DialError> {
     let (me, cluster) = {
         let known = shared.acquaintances();
         (known.me(), known.cluster())
     };
     let dialer = Dialer { me, cluster, to: Some(link.peer), channel: Channel::Control };
-    let (stream, welcome) = dial(&link.address, dialer, &shared.config).await?;
+    let (stream, welcome) =
+        dial(&link.address, dialer, &shared.config, shared.network.as_ref()).await?;
     let checked = shared.acquaintances().check_welcome(link.peer, &welcome);
     checked.map_err(DialError::Unwelcome)?;
     Ok((stream, welcome.from.boot))
 }
 
 /// Writes what is queued until the connection ends.
-async fn serve(
-    link: &Link,
-    shared: &Shared,
-    mut stream: TcpStream,
-    boot: BootCounter,
-) -> DialError {
+async fn serve(link: &Link, shared: &Shared, stream: Stream, boot: BootCounter) -> DialError {
     link.up(boot);
     tracing::info!(peer = %link.peer, address = link.address, %boot, "connected");
     shared.events.push(Event::Connected { peer: link.peer, boot, side: Side::Outgoing });
-    let (mut read, mut write) = stream.split();
+    let (mut read, mut write) = tokio::io::split(stream);
     let mut batch = Vec::new();
     let mut unexpected = [0; 1];
     loop {

@@ -1,13 +1,11 @@
 //! Connections that others open: the handshake, then whatever it allows.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_core::NodeId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -20,6 +18,7 @@ use super::founding::{FOUNDING_FRAME_BYTES, FoundingMessage, FoundingMessageErro
 use super::frame::RawFrame;
 use super::handshake::{Accepted, Caller, HELLO_BYTES, HandshakeRefusal, Hello, Use, encode_reply};
 use super::reader::{FrameReader, ReadEnd};
+use super::stream::{Listener, Stream};
 use super::tcp::Shared;
 use crate::founding::Input;
 
@@ -52,7 +51,7 @@ enum End {
 }
 
 /// Accepts connections, for ever.
-pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>) {
+pub(crate) async fn run(mut listener: Listener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -76,7 +75,7 @@ pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 /// Serves one connection to its end.
-async fn serve(mut stream: TcpStream, from: SocketAddr, shared: Arc<Shared>) {
+async fn serve(mut stream: Stream, from: SocketAddr, shared: Arc<Shared>) {
     let Some((hello, accepted)) = welcome(&mut stream, from, &shared).await else { return };
     count(&shared.counters.accepted);
     let end = match accepted.carries {
@@ -100,7 +99,7 @@ async fn serve(mut stream: TcpStream, from: SocketAddr, shared: Arc<Shared>) {
 
 /// Performs the handshake; nothing when the connection is not to be served.
 async fn welcome(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     from: SocketAddr,
     shared: &Shared,
 ) -> Option<(Hello, Accepted)> {
@@ -171,7 +170,7 @@ fn react(dialer: Caller, me: Caller, refusal: HandshakeRefusal, shared: &Shared)
 }
 
 /// Takes one founding message and answers it.
-async fn founding(mut stream: TcpStream, shared: &Shared) -> Option<End> {
+async fn founding(mut stream: Stream, shared: &Shared) -> Option<End> {
     let exchange = async {
         let timeout = shared.config.read_timeout;
         let mut reader = FrameReader::new(&mut stream, FOUNDING_FRAME_BYTES, timeout);
@@ -201,7 +200,7 @@ async fn founding(mut stream: TcpStream, shared: &Shared) -> Option<End> {
 }
 
 /// Keeps a bulk connection open; it carries nothing yet.
-async fn bulk(mut stream: TcpStream, shared: &Shared) -> Option<End> {
+async fn bulk(mut stream: Stream, shared: &Shared) -> Option<End> {
     let limit = shared.config.frame_limits().frame_bytes();
     let mut reader = FrameReader::new(&mut stream, limit, shared.config.read_timeout);
     Some(loop {
@@ -217,7 +216,7 @@ async fn bulk(mut stream: TcpStream, shared: &Shared) -> Option<End> {
 }
 
 /// Receives the frames of a peer until the connection ends or another takes its place.
-async fn control(stream: TcpStream, peer: Caller, new_boot: bool, shared: &Shared) -> End {
+async fn control(stream: Stream, peer: Caller, new_boot: bool, shared: &Shared) -> End {
     let (number, replaced) = register(peer.node, shared);
     if let Some(link) = shared.link(peer.node) {
         link.met(peer.boot);
@@ -248,7 +247,7 @@ fn register(peer: NodeId, shared: &Shared) -> (u64, Arc<Notify>) {
     (number, replaced)
 }
 
-async fn receive(stream: TcpStream, peer: Caller, shared: &Shared) -> End {
+async fn receive(stream: Stream, peer: Caller, shared: &Shared) -> End {
     let limits = shared.config.frame_limits();
     let ends = Ends { me: shared.acquaintances().me().node, peer: peer.node, boot: peer.boot };
     let mut reader = FrameReader::new(stream, limits.frame_bytes(), shared.config.read_timeout);
@@ -282,9 +281,4 @@ async fn receive(stream: TcpStream, peer: Caller, shared: &Shared) -> End {
             return end.into();
         }
     }
-}
-
-/// Turns a listening socket into one of this runtime.
-pub(crate) fn adopt(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-    TcpListener::from_std(listener)
 }

@@ -40,6 +40,8 @@ mod listen;
 #[cfg(feature = "tcp")]
 mod reader;
 #[cfg(feature = "tcp")]
+mod stream;
+#[cfg(feature = "tcp")]
 mod tcp;
 
 #[cfg(feature = "tcp")]
@@ -54,6 +56,8 @@ pub use self::dial::DialError;
 pub use self::events::{Event, EventQueue, Side};
 #[cfg(feature = "tcp")]
 pub use self::link::{LinkStatus, SendError};
+#[cfg(feature = "tcp")]
+pub use self::stream::MemoryNetwork;
 #[cfg(feature = "tcp")]
 pub use self::tcp::Transport;
 

@@ -22,6 +22,7 @@ use super::handshake::{Acquaintances, Caller, Channel, WelcomeError};
 use super::link::{self, Link, LinkStatus, SendError};
 use super::listen::{self, Incoming};
 use super::reader::FrameReader;
+use super::stream::MemoryNetwork;
 use crate::founding::{Answer, Input};
 use crate::replica::Frame;
 use crate::roster::FoundingRecord;
@@ -30,6 +31,8 @@ use crate::roster::FoundingRecord;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: TransportConfig,
+    /// Where it dials, when that is no TCP.
+    pub(crate) network: Option<MemoryNetwork>,
     pub(crate) events: EventQueue,
     pub(crate) counters: Counters,
     acquaintances: Mutex<Acquaintances>,
@@ -104,10 +107,11 @@ impl Transport {
         cluster: ClusterId,
     ) -> io::Result<Self> {
         let address = listening.address();
-        let listener = listen::adopt(listening.listener)?;
+        let (listener, network) = listening.adopt()?;
         let shared = Arc::new(Shared {
             events: EventQueue::new(config.event_queue_bytes),
             config,
+            network,
             counters: Counters::default(),
             acquaintances: Mutex::new(Acquaintances::new(me, cluster)),
             answer: Mutex::new(None),
@@ -259,7 +263,8 @@ impl Transport {
     pub async fn open_bulk(&self, peer: NodeId) -> Result<Bulk, DialError> {
         let link = self.shared.link(peer).ok_or(DialError::UnknownPeer(peer))?;
         let dialer = dialer(&self.shared, Some(peer), Channel::Bulk);
-        let (stream, welcome) = dial(&link.address, dialer, &self.shared.config).await?;
+        let (stream, welcome) =
+            dial(&link.address, dialer, &self.shared.config, self.shared.network.as_ref()).await?;
         let checked = self.shared.acquaintances().check_welcome(peer, &welcome);
         checked.map_err(DialError::Unwelcome)?;
         Ok(Bulk::new(stream, welcome))
@@ -290,7 +295,7 @@ async fn exchange(
 ) -> Result<Answer, DialError> {
     let config = &shared.config;
     let dialer = dialer(shared, None, Channel::Control);
-    let (mut stream, welcome) = dial(address, dialer, config).await?;
+    let (mut stream, welcome) = dial(address, dialer, config, shared.network.as_ref()).await?;
     let there = welcome.from.node;
     if let Some(wanted) = only.filter(|wanted| *wanted != there) {
         return Err(DialError::Unwelcome(WelcomeError::WrongNode { there, wanted }));

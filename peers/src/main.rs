@@ -1,0 +1,170 @@
+//! Other consensus libraries and this one in the same benchmarks, in rounds that take turns.
+
+#[allow(dead_code, reason = "shared with a benchmark that uses more of it")]
+#[path = "../../crates/quorate/benches/embedded/mod.rs"]
+mod embedded;
+#[path = "../../benches/measuring.rs"]
+mod measuring;
+mod omni;
+mod open;
+mod raft_rs;
+#[allow(dead_code, reason = "shared with a benchmark that uses more of it")]
+#[path = "../../crates/quorate/benches/three/mod.rs"]
+mod three;
+
+use std::time::{Duration, Instant};
+
+use measuring::{Effort, Machine, Samples, Table};
+
+const USAGE: &str = "Usage: peers all|cores|library [--short] [--rounds N] [--window-ms N]";
+const BATCHES: [u64; 3] = [1, 64, 1024];
+const CALLERS: [usize; 5] = [1, 64, 256, 1024, 4096];
+
+/// Three nodes in one thread.
+trait Core {
+    /// Proposes `batch` commands and goes on until all three nodes have executed them.
+    fn round(&mut self, batch: u64);
+
+    /// Lets a millisecond pass.
+    fn tick(&mut self);
+
+    /// Commands that every node executed.
+    fn executed(&self) -> u64;
+}
+
+/// This library.
+struct Ours {
+    cluster: three::Cluster,
+    leader: usize,
+}
+
+impl Ours {
+    fn new() -> Self {
+        let mut cluster = three::Cluster::new();
+        let leader = cluster.elect();
+        Self { cluster, leader }
+    }
+}
+
+impl Core for Ours {
+    fn round(&mut self, batch: u64) {
+        self.cluster.round(self.leader, batch);
+    }
+
+    fn tick(&mut self) {
+        self.cluster.tick();
+    }
+
+    fn executed(&self) -> u64 {
+        self.cluster.executed()
+    }
+}
+
+/// Commands executed by all three nodes per second.
+fn window(core: &mut dyn Core, batch: u64, span: Duration) -> f64 {
+    let (began, before) = (Instant::now(), core.executed());
+    let mut proposed = 0;
+    while began.elapsed() < span {
+        for _ in 0..16 {
+            core.round(batch);
+        }
+        proposed += 16 * batch;
+        core.tick();
+    }
+    let elapsed = began.elapsed().as_secs_f64();
+    assert_eq!(core.executed() - before, proposed, "every node executed everything");
+    proposed as f64 / elapsed
+}
+
+fn cores(effort: &Effort) {
+    let machine = Machine::introduce("cores: three nodes in one thread, 256-byte proposals");
+    let mut table =
+        Table::new(&["proposals a round", "library", "million commits/s", "Quorate is faster by"]);
+    for batch in BATCHES {
+        let mut all: [(&str, Box<dyn Core>); 3] = [
+            ("Quorate", Box::new(Ours::new())),
+            ("raft-rs 0.7, batch_append", Box::new(raft_rs::Cluster::new())),
+            ("OmniPaxos 0.2", Box::new(omni::Cluster::new())),
+        ];
+        let mut rates = [const { Samples::new() }; 3];
+        let mut ratios = [const { Samples::new() }; 3];
+        for _ in 0..effort.rounds {
+            let mut ours = f64::NAN;
+            for (place, (_, core)) in all.iter_mut().enumerate() {
+                let rate = window(&mut **core, batch, effort.window);
+                if place == 0 {
+                    ours = rate;
+                }
+                rates[place].push(rate);
+                ratios[place].push(ours / rate);
+            }
+        }
+        for (place, (name, _)) in all.iter().enumerate() {
+            let ratio = if place == 0 { "-".to_owned() } else { ratios[place].show(1.0) };
+            table.row(vec![batch.to_string(), (*name).to_owned(), rates[place].show(1e6), ratio]);
+        }
+    }
+    table.print();
+    machine.conclude();
+}
+
+/// Both libraries at one number of callers.
+#[derive(Default)]
+struct Beside {
+    ours: Samples,
+    theirs: Samples,
+    /// Of each round.
+    ratios: Samples,
+    /// This library's rate in the round under way.
+    last: f64,
+}
+
+fn library(effort: &Effort) {
+    let machine = Machine::introduce("library: three nodes in one process, empty commands");
+    let mut table = Table::new(&[
+        "callers",
+        "Quorate calls/s",
+        "openraft 0.10 calls/s",
+        "Quorate is faster by",
+    ]);
+    let mut figures = CALLERS.map(|callers| (callers, Beside::default()));
+    let callers_runtime = embedded::runtime();
+    for _ in 0..effort.rounds {
+        let ours = embedded::Cluster::new(embedded::Kind::Tasks);
+        for (callers, samples) in &mut figures {
+            let run = embedded::window(&ours.nodes[0], *callers, 0, effort.window);
+            let rate = callers_runtime.block_on(run).0;
+            samples.ours.push(rate);
+            samples.last = rate;
+        }
+        ours.shutdown();
+        let peer = open::Cluster::new();
+        for (callers, samples) in &mut figures {
+            let run = peer.window(*callers, effort.window);
+            let rate = callers_runtime.block_on(run);
+            samples.theirs.push(rate);
+            samples.ratios.push(samples.last / rate);
+        }
+        peer.shutdown();
+    }
+    for (callers, samples) in &figures {
+        let [ours, theirs] = [samples.ours.show(1.0), samples.theirs.show(1.0)];
+        table.row(vec![callers.to_string(), ours, theirs, samples.ratios.show(1.0)]);
+    }
+    table.print();
+    machine.conclude();
+}
+
+fn main() {
+    let effort = Effort::from_arguments(7, 700);
+    match std::env::args().nth(1).as_deref() {
+        Some("cores") => cores(&effort),
+        Some("library") => library(&effort),
+        Some("all") => {
+            cores(&effort);
+            println!();
+            library(&effort);
+        }
+        _ => println!("{USAGE}"),
+    }
+}
