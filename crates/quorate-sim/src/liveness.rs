@@ -10,7 +10,8 @@
 //! - whatever was committed by five is executed on all of the healthy part by ten. What has to be
 //!   transferred takes no time of its own: links that stand carry whatever comes;
 //! - when the others are mended, too, they have caught up within ten;
-//! - a leader that all others can hear keeps leading in its term, though one node does not hear it.
+//! - a leader that all others can hear keeps leading in its term, though one node does not hear it;
+//! - a leader that hears nobody, though all others hear it, is replaced within five.
 
 use core::time::Duration;
 
@@ -54,7 +55,8 @@ pub(crate) fn check<M: StateMachine + Default, W: Workload<M>>(
     recovery.world.stop_clients();
     recovery.world.heal();
     recovery.catches_up()?;
-    recovery.keeps_its_leader()
+    recovery.keeps_its_leader()?;
+    recovery.replaces_a_deaf_leader()
 }
 
 impl<M: StateMachine + Default, W: Workload<M>> Recovery<'_, M, W> {
@@ -171,6 +173,33 @@ impl<M: StateMachine + Default, W: Workload<M>> Recovery<'_, M, W> {
             return Ok(());
         }
         self.broken("a node that hears its leader again does not catch up")
+    }
+
+    /// The leader hears nobody any more, and its heartbeats keep the others from campaigning: it has
+    /// to step down by itself, for others to serve.
+    fn replaces_a_deaf_leader(&mut self) -> Result<(), Broken> {
+        let Some((leader, _)) = self.world.leader_of_the_well() else {
+            return self.broken("nobody leads");
+        };
+        let nodes = self.world.size();
+        if nodes < 3 {
+            return Ok(());
+        }
+        self.mended = self.world.now();
+        let others = move || (0..nodes).filter(move |node| *node != leader);
+        others().for_each(|node| self.world.cut_way(node, leader, true));
+        let replaced = |world: &World<M, W>| {
+            world.leader_of_the_well().is_some_and(|(leads, _)| leads != leader)
+        };
+        if !self.by(self.bound(5), replaced)? {
+            return self.broken("a leader that hears nobody is not replaced");
+        }
+        others().for_each(|node| self.world.cut_way(node, leader, false));
+        self.mended = self.world.now();
+        if self.by(self.bound(10), World::has_converged)? {
+            return Ok(());
+        }
+        self.broken("a leader of before that hears the others again does not catch up")
     }
 }
 

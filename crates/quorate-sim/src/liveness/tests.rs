@@ -107,3 +107,14 @@ fn a_leader_that_is_deposed_is_noticed() {
     world.pause(leader, Duration::from_secs(5));
     assert_noticed(recovery(&mut world).keeps_its_leader(), "was deposed");
 }
+
+#[test]
+fn a_deaf_leader_that_nobody_replaces_is_noticed() {
+    let mut world = mended();
+    world.stop_clients();
+    let leader = world.leader().unwrap();
+    let (one, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    world.cut_way(one, other, true);
+    world.cut_way(other, one, true);
+    assert_noticed(recovery(&mut world).replaces_a_deaf_leader(), "is not replaced");
+}
