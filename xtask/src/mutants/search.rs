@@ -1,10 +1,12 @@
 //! Random search: seeds of whole worlds, and where none notices a mutant, random lives of the protocol.
 //!
-//! What was found is kept in a file for each mutant, so that a search that was stopped goes on.
+//! What was found is kept in a file for each mutant, so that a search that was stopped goes on. Only
+//! what a mutant did is kept: a search that the system killed has shown nothing, and is an error.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use super::build::Build;
 use super::list::{Mutant, Test};
@@ -27,7 +29,7 @@ pub(super) fn search(
     };
     let programs = build.tests(&[&lives])?;
     let program = programs.into_values().next().ok_or("quorate-core has no tests")?;
-    let (mut counts, mut survivors) = (Vec::new(), Vec::new());
+    let (mut counts, mut survivors, mut open) = (Vec::new(), Vec::new(), Vec::new());
     for mutant in mutants {
         print!("{:5} {}: ", mutant.id, mutant.breaks);
         if mutant.caught == "worlds" {
@@ -46,10 +48,14 @@ pub(super) fn search(
             print!("no random world runs it; ");
         }
         match life(&program, &lives, mutant)? {
-            Some(seed) => println!("random lives from seed {seed}"),
-            None => {
+            Life::Noticed(seed) => println!("random lives from seed {seed}"),
+            Life::Clean => {
                 println!("not by random search, but by {}", mutant.test);
                 survivors.push(mutant.id.as_str());
+            }
+            Life::NotDecided => {
+                println!("random lives have not decided it in {} s", PATIENCE.as_secs());
+                open.push(mutant.id.as_str());
             }
         }
     }
@@ -59,18 +65,40 @@ pub(super) fn search(
         println!("worlds notice {found} of the {} that they run; median {median}", counts.len());
     }
     println!("by no random search, but by their written tests: {}", survivors.join(", "));
+    if !open.is_empty() {
+        println!("not decided by the random lives: {}", open.join(", "));
+    }
     Ok(())
 }
 
-/// The first seed of the random lives of `quorate-core` that notices a mutant.
-fn life(program: &Path, lives: &Test, mutant: &Mutant) -> Result<Option<u64>, String> {
+/// What the random lives of `quorate-core` showed.
+#[derive(Debug, PartialEq, Eq)]
+enum Life {
+    /// The first seed that notices the mutant.
+    Noticed(u64),
+    /// All of them passed, or none runs what the mutant breaks.
+    Clean,
+    /// They had not ended when patience did, or something else ended them.
+    NotDecided,
+}
+
+/// Lives the random lives of `quorate-core` with a mutant.
+fn life(program: &Path, lives: &Test, mutant: &Mutant) -> Result<Life, String> {
     if mutant.test.package != lives.package {
-        return Ok(None);
+        return Ok(Life::Clean);
     }
     let child = start_test(program, lives, &mutant.id)?;
-    let output = within(child, PATIENCE)?.unwrap_or_default();
+    Ok(within(child, PATIENCE)?.map_or(Life::NotDecided, |output| read_life(&output)))
+}
+
+fn read_life(output: &str) -> Life {
     let told = output.split_once("seed ").filter(|(_, rest)| rest.contains("breaks a rule"));
-    Ok(told.and_then(|(_, rest)| rest.split(' ').next()?.parse().ok()))
+    let seed = told.and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+    match seed {
+        Some(seed) => Life::Noticed(seed),
+        None if output.contains("1 passed; 0 failed") => Life::Clean,
+        None => Life::NotDecided,
+    }
 }
 
 /// What a search showed.
@@ -94,15 +122,10 @@ fn find(example: &Path, folder: &Path, id: &str, seeds: u64) -> Result<Found, St
     }
     while tried < seeds {
         let end = (tried + STRIDE).min(seeds);
-        let output = Command::new(example)
-            .args(["find", id, &tried.to_string(), &end.to_string()])
-            .stderr(Stdio::null())
-            .output()
-            .map_err(|error| format!("{}: {error}", example.display()))?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        // A search that says nothing ended by an abort of its own, which is noticed, too.
-        let text =
-            if text.is_empty() { format!("caught\t{tried}\tthe process ended") } else { text };
+        let text = match seeds_of(example, id, tried, end)? {
+            Ended::Said(text) => text,
+            Ended::Aborted => aborting(example, id, tried, end)?,
+        };
         tried = end;
         let record = format!("{tried}\t{text}");
         fs::write(&file, &record).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -111,6 +134,49 @@ fn find(example: &Path, folder: &Path, id: &str, seeds: u64) -> Result<Found, St
         }
     }
     Ok(Found::Survived)
+}
+
+/// How a program that ran seeds ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// With words.
+    Said(String),
+    /// By an abort of its own: a panic while it panicked, a stack that overflowed. It does not say
+    /// with which seed.
+    Aborted,
+}
+
+fn seeds_of(example: &Path, id: &str, first: u64, end: u64) -> Result<Ended, String> {
+    let output = Command::new(example)
+        .args(["find", id, &first.to_string(), &end.to_string()])
+        .stderr(Stdio::null())
+        .output()
+        .map_err(|error| format!("{}: {error}", example.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ended(output.status, text).map_err(|why| format!("{id}, seeds {first}..{end}: {why}"))
+}
+
+/// Whatever ended the program from outside says nothing about the mutant.
+fn ended(status: ExitStatus, text: String) -> Result<Ended, String> {
+    const SIGABRT: i32 = 6;
+    let has_words = text.starts_with("caught\t") || text.starts_with("survived");
+    match status.signal() {
+        Some(SIGABRT) => Ok(Ended::Aborted),
+        None if status.success() && has_words => Ok(Ended::Said(text)),
+        _ => Err(format!("the search ended without a result ({status}); run it again")),
+    }
+}
+
+/// Runs again, one by one, seeds of which one aborted: the first that is noticed, in words.
+fn aborting(example: &Path, id: &str, first: u64, end: u64) -> Result<String, String> {
+    for seed in first..end {
+        match seeds_of(example, id, seed, seed + 1)? {
+            Ended::Aborted => return Ok(format!("caught\t{seed}\tthe process aborted")),
+            Ended::Said(text) if text.starts_with("caught") => return Ok(text),
+            Ended::Said(_) => {}
+        }
+    }
+    Err(format!("{id}, seeds {first}..{end}: aborted together, and not one by one"))
 }
 
 /// How many seeds were tried, and what caught the mutant if something did.
@@ -134,5 +200,26 @@ mod tests {
         assert_eq!(read_found("50\tsurvived\n"), (50, None));
         let found = Found::Caught { seeds: 8, how: "log matching: x".to_owned() };
         assert_eq!(read_found("50\tcaught\t7\tlog matching: x\n"), (50, Some(found)));
+    }
+    #[test]
+    fn only_an_abort_of_its_own_is_noticed_without_words() {
+        let status = |raw| ExitStatus::from_raw(raw);
+        assert_eq!(ended(status(6), String::new()), Ok(Ended::Aborted));
+        let said = Ended::Said("survived\n".to_owned());
+        assert_eq!(ended(status(0), "survived\n".to_owned()), Ok(said));
+        // Killed by the system, interrupted, gone without a word, left with an exit code.
+        for raw in [9, 2, 0, 1 << 8] {
+            assert!(ended(status(raw), String::new()).is_err(), "{raw}");
+        }
+        assert!(ended(status(9), "survived\n".to_owned()).is_err());
+    }
+
+    #[test]
+    fn lives_that_did_not_end_decide_nothing() {
+        let output = "thread panicked: seed 30 breaks a rule: x\ntest result: FAILED. 0 passed";
+        assert_eq!(read_life(output), Life::Noticed(30));
+        assert_eq!(read_life("test result: ok. 1 passed; 0 failed; 0 ignored"), Life::Clean);
+        assert_eq!(read_life("running 1 test\n"), Life::NotDecided);
+        assert_eq!(read_life(""), Life::NotDecided);
     }
 }
