@@ -4,6 +4,7 @@
 //! last of which ended in the middle of a write: several segments, a suffix that was cut, three
 //! terms, a torn tail. It is never made again; a change that cannot open it is a change of format.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -70,10 +71,12 @@ fn lived() -> FaultFs {
 #[test]
 #[ignore = "makes the directory; it was made once"]
 fn make_the_directory() {
+    let made = directory();
+    assert!(!made.exists(), "{} was made once, and is kept as it is", made.display());
     let fs = lived();
-    fs::create_dir_all(directory()).unwrap();
+    fs::create_dir_all(&made).unwrap();
     for name in fs.names().into_iter().filter(|name| name != "lock") {
-        fs::write(directory().join(&name), fs.bytes(&name).unwrap()).unwrap();
+        fs::write(made.join(&name), fs.bytes(&name).unwrap()).unwrap();
     }
 }
 
@@ -91,18 +94,14 @@ fn a_directory_of_version_1_opens() {
     assert_eq!(recovered.log.last(), id(48, 3));
     assert!(recovered.report.torn.is_some(), "the last batch was torn");
     let found = contents(&mut recovered);
-    for (index, term, size) in [
-        (1, 1, 100),
-        (20, 1, 100),
-        (21, 1, 200),
-        (40, 1, 200),
-        (41, 2, 80),
-        (45, 2, 80),
-        (48, 3, 300),
-    ] {
-        let expected = (Term(term), payload(index, term, size));
-        assert_eq!(found.entries.get(&Index(index)), Some(&expected), "entry {index}");
+    let mut expected = BTreeMap::new();
+    for (indexes, term, size) in
+        [(1..=20, 1, 100), (21..=40, 1, 200), (41..=45, 2, 80), (46..=48, 3, 300)]
+    {
+        expected
+            .extend(indexes.map(|index| (Index(index), (Term(term), payload(index, term, size)))));
     }
+    assert_eq!(found.entries, expected);
     recovered.log.enqueue(append(1, entries(49, 2, 3, 50)));
     settle(&mut recovered.log).unwrap();
     drop(recovered);
