@@ -4,6 +4,9 @@
 //! start with `soak:`. What a finished round printed goes to `target/soak/NAME.state` before the next
 //! one starts, so that a soak that was stopped goes on where it was. When all rounds are done the
 //! record is written to `docs/soak/NAME.md`; a failed round stops the soak and keeps its output.
+//!
+//! Every round builds the checkout, so that all of them must see the same one: the state begins with
+//! the commit, and no round runs under another or on an edited tree (`docs` may be edited).
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -13,6 +16,9 @@ use std::time::Instant;
 
 /// Marks the lines of a round that are worth keeping.
 const MARK: &str = "soak:";
+
+/// Begins the line of a state and of a record that names the commit.
+const COMMIT: &str = "Commit ";
 
 /// One soak run.
 struct Soak {
@@ -96,8 +102,16 @@ pub(crate) fn run(root: &Path, name: Option<&str>) -> Result<(), String> {
     fs::create_dir_all(&folder).map_err(|error| describe(&folder, &error))?;
     let state = folder.join(format!("{}.state", soak.name));
     let mut record = fs::read_to_string(&state).unwrap_or_default();
+    if record.is_empty() {
+        let text = format!("{COMMIT}{}\n\n", commit(root)?);
+        append(&state, &text)?;
+        record.push_str(&text);
+    }
     let done = rounds_in(&record);
     for round in done + 1..=soak.rounds {
+        is_of(&record, &commit(root)?).map_err(|why| {
+            format!("{why}; check that commit out, or begin anew: rm {}", state.display())
+        })?;
         eprintln!("soak {}: round {round} of {}", soak.name, soak.rounds);
         let started = Instant::now();
         let lines = run_round(root, soak, round)?;
@@ -108,6 +122,59 @@ pub(crate) fn run(root: &Path, name: Option<&str>) -> Result<(), String> {
     }
     write_record(root, soak, &record)?;
     fs::remove_file(&state).map_err(|error| describe(&state, &error))
+}
+
+/// The commit that is checked out.
+///
+/// # Errors
+///
+/// When there is none, or the tree holds something else.
+fn commit(root: &Path) -> Result<String, String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).current_dir(root).output();
+        output.map_err(|error| format!("git: {error}"))
+    };
+    let changes = git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs"])?;
+    let head = git(&["rev-parse", "HEAD"])?;
+    if !changes.status.success() || !head.status.success() {
+        return Err("a soak is of a commit, and git names none here".to_owned());
+    }
+    if !changes.stdout.is_empty() {
+        let changes = String::from_utf8_lossy(&changes.stdout).into_owned();
+        return Err(format!("a soak is of a commit, and these files differ from it:\n{changes}"));
+    }
+    Ok(String::from_utf8_lossy(&head.stdout).trim().to_owned())
+}
+
+/// Whether a record was begun under this commit.
+fn is_of(record: &str, commit: &str) -> Result<(), String> {
+    match record.lines().find_map(|line| line.strip_prefix(COMMIT)) {
+        Some(begun) if begun == commit => Ok(()),
+        Some(begun) => {
+            Err(format!("this soak was begun under {begun}, and {commit} is checked out"))
+        }
+        None => Err("this soak does not say under which commit it was begun".to_owned()),
+    }
+}
+
+/// Sums what rounds of worlds say at their end, in a line; nothing where none does.
+fn sums(record: &str) -> String {
+    let (mut hours, mut requests) = (0.0, 0);
+    for line in record.lines() {
+        let Some((_, told)) = line.split_once(" clean") else { continue };
+        let before = |what: &str| {
+            let number = told.split_once(what)?.0.rsplit(' ').next()?;
+            Some(number.replace(',', ""))
+        };
+        let hour = before(" simulated hours").and_then(|number| number.parse::<f64>().ok());
+        hours += hour.unwrap_or_default();
+        let count = before(" acknowledged requests").and_then(|number| number.parse::<u64>().ok());
+        requests += count.unwrap_or_default();
+    }
+    if requests == 0 {
+        return String::new();
+    }
+    format!("Together {hours:.2} simulated hours and {requests} acknowledged requests.\n\n")
 }
 
 /// Number of the last round that a record holds.
@@ -188,7 +255,7 @@ fn write_record(root: &Path, soak: &Soak, record: &str) -> Result<(), String> {
         "# Soak: {}\n\n{}\n\nMade by `cargo xtask soak {}` in {} rounds.\n\n",
         soak.name, soak.about, soak.name, soak.rounds
     );
-    let text = format!("{}\n", (head + record).trim_end());
+    let text = format!("{}\n", (head + &sums(record) + record).trim_end());
     fs::write(&path, text).map_err(|error| describe(&path, &error))?;
     eprintln!("soak {}: all rounds passed, recorded in {}", soak.name, path.display());
     Ok(())
@@ -206,6 +273,28 @@ mod tests {
     fn a_soak_goes_on_after_the_last_round_that_finished() {
         assert_eq!(rounds_in(""), 0);
         assert_eq!(rounds_in("### round 1 (3 s)\n\n- a\n\n### round 2 (4 s)\n\n- b\n"), 2);
+    }
+
+    #[test]
+    fn a_soak_goes_on_under_its_own_commit_alone() {
+        let record = "Commit abc\n\n### round 1 (3 s)\n\n- a\n";
+        assert_eq!(is_of(record, "abc"), Ok(()));
+        assert!(is_of(record, "abd").unwrap_err().contains("begun under abc, and abd"));
+        assert!(is_of("### round 1 (3 s)\n", "abc").is_err());
+        assert_eq!(rounds_in(record), 1);
+    }
+
+    #[test]
+    fn a_record_sums_what_its_rounds_simulated() {
+        let record = "### round 1 (3 s)\n\n\
+            - seeds 0..500 clean: 12.22 simulated hours, 800,123 acknowledged requests\n\n\
+            ### round 2 (3 s)\n\n\
+            - seeds 500..1000 clean, each twice with the same hash: 12.25 simulated hours, 999 acknowledged requests\n";
+        assert_eq!(
+            sums(record),
+            "Together 24.47 simulated hours and 801122 acknowledged requests.\n\n"
+        );
+        assert_eq!(sums("### round 1 (3 s)\n\n- seed 15: 20 kills of one node\n"), "");
     }
 
     #[test]
