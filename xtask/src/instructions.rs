@@ -12,8 +12,9 @@ use std::process::Command;
 
 /// Where the record is.
 const RECORD: &str = "docs/instructions.json";
-/// Share above the record, in percent, that fails.
-const TOLERANCE: u64 = 5;
+/// Percent above the record that fail. One source built in another directory is laid out and inlined
+/// another way: that alone moved figures by up to 12 percent.
+const TOLERANCE: u64 = 15;
 
 /// What is counted: name, operation, how many together, rounds of the short run.
 const CASES: [(&str, &str, u64, u64); 4] = [
