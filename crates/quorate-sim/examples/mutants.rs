@@ -40,8 +40,6 @@ mod mutants {
     #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "it watches the clock")]
 
     use std::ops::Range;
-    use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
-    use std::sync::Mutex;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::thread;
     use std::time::Duration;
@@ -54,8 +52,6 @@ mod mutants {
 
     /// The seed under way.
     static SEED: AtomicU64 = AtomicU64::new(0);
-    /// What the last panic said.
-    static PANIC: Mutex<String> = Mutex::new(String::new());
 
     /// Prints one line per mutant, its fields parted by tabs.
     pub(super) fn list() {
@@ -87,23 +83,11 @@ mod mutants {
     /// Runs seeds until one notices the mutant; prints which and how.
     pub(super) fn find(id: &str, seeds: Range<u64>) {
         pick(id);
-        set_hook(Box::new(|panic| {
-            *PANIC.lock().expect("no panic inside a panic") = panic.to_string().replace('\n', " ");
-        }));
         thread::spawn(watch);
         for seed in seeds {
             SEED.store(seed, Ordering::Relaxed);
-            let run = || run_seed(seed, &Options::default(), Lines::None);
-            match catch_unwind(AssertUnwindSafe(run)) {
-                Ok(outcome) => {
-                    if let Some(broken) = outcome.broken {
-                        return println!("caught\t{seed}\t{broken}");
-                    }
-                }
-                Err(_) => {
-                    let what = PANIC.lock().expect("no panic inside a panic").clone();
-                    return println!("caught\t{seed}\tpanic: {what}");
-                }
+            if let Some(broken) = run_seed(seed, &Options::default(), Lines::None).broken {
+                return println!("caught\t{seed}\t{}", broken.to_string().replace('\n', " "));
             }
         }
         println!("survived");

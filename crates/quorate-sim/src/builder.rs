@@ -185,7 +185,8 @@ impl<M: StateMachine + Default> Sim<M> {
     /// opinion, written anew, that knows nothing of logs or nodes.
     ///
     /// `operation` says what a request means to the model, `output` what a reply or an answer does.
-    /// A history that takes too long to decide passes: the other checks have seen all of it. Commands
+    /// A history that takes too long to decide passes, and its seed is printed: the other checks have seen
+    /// all of it. Commands
     /// that differ from each other (a number drawn from a million, a text that names the request)
     /// make answers telling and checks short.
     ///
@@ -254,21 +255,26 @@ impl<M: StateMachine + Default> Sim<M> {
         self
     }
 
-    /// Runs the seeds and prints what happened in them.
+    /// Runs the seeds and prints what happened in them, with the seeds whose histories were too hard
+    /// to decide.
     ///
     /// # Panics
     ///
     /// At the first seed that breaks a rule, with what broke, what went wrong in that world, its last
-    /// events, the smallest run that still fails, and how to run it again. And without a
-    /// [workload](Self::workload).
+    /// events, the smallest run that still fails, and how to run it again. Where no request was
+    /// acknowledged in any seed, which shows nothing. And without a [workload](Self::workload).
+    #[expect(clippy::print_stdout, reason = "test runners show it where it is asked for")]
     pub fn run(self) -> Totals {
         match self.try_run() {
-            Ok(totals) => totals,
+            Ok(totals) => {
+                println!("{totals}");
+                totals
+            }
             Err(report) => panic!("{report}"),
         }
     }
 
-    /// Like [`run`](Self::run), but hands the report of a failing seed back.
+    /// Like [`run`](Self::run), but prints nothing, and hands the report of a failing run back.
     ///
     /// # Errors
     ///
@@ -295,6 +301,9 @@ impl<M: StateMachine + Default> Sim<M> {
             if outcome.broken.is_some() {
                 return Err(report::failure(&run, outcome));
             }
+        }
+        if totals.count("acknowledged") == 0 {
+            return Err(report::nothing(&totals));
         }
         Ok(totals)
     }

@@ -2,6 +2,7 @@
 
 use crate::invariants::Broken;
 use crate::run::{Lines, Options, Outcome, Run, Target};
+use crate::totals::Totals;
 
 /// Rules that a state machine breaks, not the cluster, and what to do about it.
 const YOURS: [(&str, &str); 7] = [
@@ -58,6 +59,19 @@ pub(crate) fn failure<T: Target>(run: &Run<T>, first: Outcome) -> String {
         );
     }
     text
+}
+
+/// Everything there is to say about a run that showed nothing.
+pub(crate) fn nothing(totals: &Totals) -> String {
+    let (seeds, offered) = (totals.seeds(), totals.count("offered"));
+    format!(
+        "no request was acknowledged in {seeds} seeds: {offered} were offered, {} asked, {} of them \
+         refused\n\nwhat to do: a run like this proves nothing; ask for a seed, a client and a \
+         request per second at least, and see with .trace() why requests are refused: commands may \
+         be too large\n\n{totals}",
+        totals.count("request"),
+        totals.count("refused"),
+    )
 }
 
 /// What to do about it.

@@ -4,10 +4,12 @@
 //! target with its [`Options`], and runs, repeats and shrinks any seed. [`BuiltIn`] is the target
 //! where nobody brings one.
 
+use core::cell::Cell;
 use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
 
 use quorate::StateMachine;
 
@@ -180,6 +182,7 @@ impl<T: Target> Run<T> {
         }
         // A world that panicked is asked for what happened before, and for nothing else.
         let run = AssertUnwindSafe(|| both_phases(&mut world, options));
+        note_places();
         let broken = match catch_unwind(run) {
             Ok(outcome) => outcome.err(),
             Err(panic) => Some(Broken::new("no panic", words_of(&*panic))),
@@ -247,9 +250,32 @@ fn both_phases<M: StateMachine + Default, W: Workload<M>>(
     }
 }
 
-/// What a panic says.
+thread_local! {
+    /// Where this thread panicked last.
+    static PLACE: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Has every panic from now on note its place, which its payload does not tell. Nothing else that
+/// watches panics is disturbed.
+fn note_places() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |panic| {
+            let place = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
+            PLACE.set(place);
+            before(panic);
+        }));
+    });
+}
+
+/// What a panic of this thread says, and where it was.
 fn words_of(panic: &(dyn core::any::Any + Send)) -> String {
     let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
     let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
-    words.unwrap_or_else(|| "a panic without words".to_owned())
+    let words = words.unwrap_or_else(|| "a panic without words".to_owned());
+    match PLACE.take() {
+        Some(place) => format!("{words}, at {place}"),
+        None => words,
+    }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::liveness::LATE;
 use crate::run::{Options, Outcome, UNDECIDED};
-use crate::world::{Fault, Faults};
+use crate::world::{Fault, Faults, usual_raft};
 
 /// Seeds from which on a run must have shown everything.
 const ENOUGH_SEEDS: u64 = 100;
@@ -27,6 +27,9 @@ const STEPS: [(&str, bool); 8] = [
     ("truncation", true),
 ];
 
+/// Of a hundred requests that are offered, over a whole run, so many must be acknowledged.
+const ANSWERED: u64 = 90;
+
 /// What may be so in this part in a hundred of the seeds and in no more, by the names of counters.
 const RARE: [(&str, u64); 2] = [(UNDECIDED, 1), (LATE, 1)];
 
@@ -37,6 +40,8 @@ pub struct Bounds {
     pub simulated: Duration,
     /// Requests that were acknowledged in each seed.
     pub acknowledged: u64,
+    /// Of a hundred requests that were offered in the whole run, those that must be acknowledged.
+    pub answered: u64,
     /// Faults that struck in each seed.
     pub faults: u64,
     /// Kinds of faults each of which must strike in the whole run.
@@ -54,6 +59,7 @@ impl Bounds {
         Self {
             simulated: Duration::ZERO,
             acknowledged: 0,
+            answered: 0,
             faults: 0,
             kinds: Faults::none(),
             steps: Vec::new(),
@@ -66,9 +72,13 @@ impl Bounds {
     pub fn of(options: &Options) -> Self {
         let kinds: Vec<Fault> = options.faults.iter().collect();
         let is_full = kinds.len() == Fault::ALL.len();
+        let usual = Options::default();
+        // Fewer nodes stand still with each that dies; more requests wait for their clients.
+        let is_usual = options.nodes >= usual.nodes && options.rate <= usual.rate;
         Self {
             simulated: Duration::from_secs(60),
             acknowledged: 500,
+            answered: if is_usual { ANSWERED } else { 0 },
             faults: u64::from(is_full),
             // One node, or two, have no network to speak of.
             kinds: if options.nodes > 2 { options.faults.clone() } else { Faults::none() },
@@ -89,8 +99,8 @@ pub struct Totals {
     counts: BTreeMap<&'static str, u64>,
     /// In how many seeds each kind was on.
     drawn: BTreeMap<Fault, u64>,
-    /// In how many seeds something was counted that is to be rare.
-    rare: BTreeMap<&'static str, u64>,
+    /// The seeds in which something was counted that is to be rare.
+    rare: BTreeMap<&'static str, Vec<u64>>,
     /// Seeds that do not count, and why.
     short: Vec<(u64, String)>,
     nodes: usize,
@@ -126,7 +136,8 @@ impl Totals {
             *self.drawn.entry(kind).or_default() += 1;
         }
         for (what, _) in RARE {
-            *self.rare.entry(what).or_default() += u64::from(outcome.count(what) > 0);
+            let seeds = self.rare.entry(what).or_default();
+            seeds.extend((outcome.count(what) > 0).then_some(outcome.seed));
         }
         if let Some(why) = self.short_of(outcome) {
             self.short.push((outcome.seed, why));
@@ -182,7 +193,13 @@ impl Totals {
 
     /// What is to be rare, and in how many seeds it was so.
     pub fn rare(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.rare.iter().map(|(what, seeds)| (*what, *seeds))
+        self.rare.iter().map(|(what, seeds)| (*what, seeds.len() as u64))
+    }
+
+    /// The seeds whose histories were too hard to decide whether any order explains them.
+    #[must_use]
+    pub fn undecided(&self) -> &[u64] {
+        self.rare.get(UNDECIDED).map_or(&[], Vec::as_slice)
     }
 
     /// What never happened and should have, in a run of this size.
@@ -199,11 +216,21 @@ impl Totals {
     /// What was counted in too many seeds, in words. One seed is never too many.
     fn too_often(&self) -> impl Iterator<Item = String> {
         self.bounds.rare.iter().filter_map(|(what, most)| {
-            let seeds = self.rare.get(what).copied().unwrap_or_default();
+            let seeds = self.rare.get(what).map_or(0, |seeds| seeds.len() as u64);
             let is_too_many = seeds > 1 && seeds * 100 > self.seeds * most;
             let all = self.seeds;
             is_too_many
                 .then(|| format!("{what} in {seeds} of {all} seeds, more than {most} in a hundred"))
+        })
+    }
+
+    /// That too few of the requests were acknowledged, in words, in a run of this size.
+    fn too_few(&self) -> Option<String> {
+        let (offered, acknowledged) = (self.count("offered"), self.count("acknowledged"));
+        let least = self.bounds.answered;
+        let is_too_few = self.seeds >= ENOUGH_SEEDS && acknowledged * 100 < offered * least;
+        is_too_few.then(|| {
+            format!("{acknowledged} of {offered} offered requests were acknowledged, fewer than {least} in a hundred")
         })
     }
 
@@ -222,6 +249,7 @@ impl Totals {
             lacks.push(format!("never happened in {} seeds: {}", self.seeds, never.join(", ")));
         }
         lacks.extend(self.too_often());
+        lacks.extend(self.too_few());
         if lacks.is_empty() { Ok(()) } else { Err(lacks.join("\n")) }
     }
 
@@ -232,14 +260,15 @@ impl Totals {
         let simulated = self.simulated.as_secs_f64().max(0.001);
         let loaded = self.loaded.as_secs_f64().max(0.001);
         let per_second = |what| self.count(what) as f64 / loaded;
+        let (shortest, longest) = usual_raft().election_timeout();
         format!(
-            "{:.0} simulated seconds in {:.1} s: {:.0} per second; {} nodes, election timeouts of 1 to 2 s; \
-             while clients ask, per simulated second {:.1} requests, {:.1} acknowledged; {:.0} events",
+            "{:.0} simulated seconds in {:.1} s: {:.0} per second; {} nodes, election timeouts of {shortest:?} to {longest:?}; \
+             while clients ask, per simulated second {:.1} requests offered, {:.1} acknowledged; {:.0} events",
             simulated,
             took.as_secs_f64(),
             simulated / took.as_secs_f64().max(0.001),
             self.nodes,
-            per_second("request"),
+            per_second("offered"),
             per_second("acknowledged"),
             self.count("event") as f64 / simulated,
         )
@@ -261,7 +290,11 @@ impl fmt::Display for Totals {
         let (counted, seeds) = (self.counted(), self.seeds);
         let hours = self.simulated.as_secs_f64() / 3600.0;
         for (what, seeds) in &self.rare {
-            writeln!(f, "{seeds:>12}  seeds with: {what}")?;
+            let some: Vec<String> = seeds.iter().take(10).map(ToString::to_string).collect();
+            let which =
+                if some.is_empty() { String::new() } else { format!(": {}", some.join(", ")) };
+            let more = if seeds.len() > some.len() { ", .." } else { "" };
+            writeln!(f, "{:>12}  seeds with: {what}{which}{more}", seeds.len())?;
         }
         write!(f, "{counted} of {seeds} seeds count: {hours:.2} simulated hours")
     }

@@ -1,5 +1,7 @@
 //! Whole clusters in virtual worlds: every seed is clean, and a seed is one run.
 
+use core::time::Duration;
+
 use quorate_sim::run::{Lines, Options, run_seed};
 use quorate_sim::totals::{Bounds, Totals};
 use quorate_sim::world::{Fault, Faults, TraceEvent};
@@ -40,6 +42,26 @@ fn a_run_that_shows_too_little_is_worth_nothing() {
     let mut totals = Totals::new(Bounds::of(&options));
     (0..100).for_each(|_| totals.add(&outcome));
     assert_eq!(totals.verdict(), Ok(()));
+}
+
+#[test]
+fn a_run_that_acknowledges_too_little_of_what_is_offered_fails() {
+    let verdict = |acknowledged, seeds| {
+        let options = Options { faults: Faults::none(), ..Options::default() };
+        let mut outcome =
+            run_seed(2, &Options { duration: Duration::ZERO, ..options.clone() }, Lines::None);
+        outcome.simulated = Duration::from_secs(60);
+        outcome.counts.extend([("offered", 1_000), ("acknowledged", acknowledged)]);
+        let mut totals = Totals::new(Bounds::of(&options));
+        (0..seeds).for_each(|_| totals.add(&outcome));
+        totals.verdict()
+    };
+    assert_eq!(verdict(900, 100), Ok(()));
+    assert_eq!(verdict(899, 99), Ok(()), "a few seeds may have been bad ones");
+    assert_eq!(
+        verdict(899, 100).unwrap_err(),
+        "89900 of 100000 offered requests were acknowledged, fewer than 90 in a hundred"
+    );
 }
 
 #[test]

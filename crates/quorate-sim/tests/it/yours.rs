@@ -81,6 +81,15 @@ fn a_sound_machine_passes() {
     assert!(totals.count("recovery") > 50, "{totals}");
 }
 
+#[test]
+fn a_run_in_which_nobody_was_served_fails() {
+    let nobody = total::<SOUND>().clients(0).seeds(0..2).try_run();
+    let report = nobody.expect_err("nothing was shown");
+    assert!(report.contains("no request was acknowledged in 2 seeds: 0 were offered"), "{report}");
+    let none = total::<SOUND>().seeds(0..0).try_run();
+    assert!(none.expect_err("nothing was run").contains("acknowledged in 0 seeds"));
+}
+
 #[track_caller]
 fn report_of<const BUG: u8>(expected: &str) -> String {
     let report = total::<BUG>().try_run().expect_err("the bug is found");
