@@ -122,6 +122,7 @@ impl FaultFs {
             operations: 0,
             history: Vec::new(),
             faults: BTreeMap::new(),
+            struck: Vec::new(),
             room: None,
             crashed: false,
         };
@@ -178,6 +179,12 @@ impl FaultFs {
     /// Takes back everything that was to go wrong.
     pub fn clear_faults(&self) {
         self.disk().faults.clear();
+    }
+
+    /// What went wrong in this life since this was last asked, each kind once.
+    #[must_use]
+    pub fn take_struck(&self) -> Vec<Fault> {
+        std::mem::take(&mut self.disk().struck)
     }
 
     /// Bounds the bytes of all files together.
@@ -393,6 +400,7 @@ impl File for FaultFile {
             let end = start + bytes.len();
             let grown = end.saturating_sub(disk.inodes[self.inode].present.len()) as u64;
             if disk.room.is_some_and(|room| grown > 0 && disk.used() + grown > room) {
+                disk.strikes(Fault::NoSpace);
                 return Err(io::ErrorKind::StorageFull.into());
             }
             let file = &mut disk.inodes[self.inode];

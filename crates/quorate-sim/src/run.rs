@@ -93,7 +93,7 @@ pub struct Outcome {
     pub simulated: Duration,
     /// The part of it in which clients asked for something.
     pub loaded: Duration,
-    /// Hash of everything that happened.
+    /// Hash of everything that happened, of what clients were told and of all counts.
     pub hash: u64,
     /// How often everything happened.
     pub counts: BTreeMap<&'static str, u64>,
@@ -197,7 +197,7 @@ impl<T: Target> Run<T> {
             options: options.clone(),
             simulated: world.now(),
             loaded: world.loaded(),
-            hash: world.trace().hash(),
+            hash: world.hash(),
             counts: world.counts(),
             strikes: plan.on.iter().map(|kind| (kind, world.strikes(kind))).collect(),
             broken,
@@ -239,6 +239,7 @@ fn both_phases<M: StateMachine + Default, W: Workload<M>>(
 ) -> Result<(), Broken> {
     world.run_for(options.duration)?;
     liveness::check(world, usual_raft().election_timeout().1)?;
+    world.read_disks()?;
     world.replay()?;
     match world.workload().verdict() {
         Ok(Decision::Explained) => Ok(()),

@@ -52,6 +52,8 @@ pub(super) struct Disk {
     pub(super) history: Vec<(Operation, Arc<str>)>,
     /// Faults by number of the operation, from 1.
     pub(super) faults: BTreeMap<u64, Fault>,
+    /// Which of them an operation met, each once.
+    pub(super) struck: Vec<Fault>,
     /// Most bytes that all files may have.
     pub(super) room: Option<u64>,
     pub(super) crashed: bool,
@@ -74,7 +76,11 @@ impl Disk {
         }
         self.operations += 1;
         self.history.push((operation, Arc::clone(name)));
-        match self.faults.get(&self.operations) {
+        let planned = self.faults.get(&self.operations).copied();
+        if let Some(fault @ (Fault::Fails | Fault::NoSpace | Fault::Denied)) = planned {
+            self.strikes(fault);
+        }
+        match planned {
             None => run(self),
             Some(Fault::CrashBefore) => {
                 self.crashed = true;
@@ -105,6 +111,13 @@ impl Disk {
         let fault = self.faults.get(&self.operations).copied();
         let inode = self.names.get(name).copied();
         let Some(inode) = inode else { return run(self) };
+        let is_met = match fault {
+            Some(Fault::ShortWrite) => operation == Operation::Write,
+            _ => operation == Operation::Sync,
+        };
+        if let Some(fault) = fault.filter(|_| is_met) {
+            self.strikes(fault);
+        }
         match (fault, operation) {
             (Some(Fault::ShortWrite), Operation::Write) => {
                 let before = self.inodes[inode].clone();
@@ -136,12 +149,20 @@ impl Disk {
         }
     }
 
+    /// Notes that something went wrong.
+    pub(super) fn strikes(&mut self, fault: Fault) {
+        if !self.struck.contains(&fault) {
+            self.struck.push(fault);
+        }
+    }
+
     pub(super) fn end_life(&mut self) {
         self.life += 1;
         self.locked = None;
         self.operations = 0;
         self.history.clear();
         self.faults.clear();
+        self.struck.clear();
         self.crashed = false;
     }
 

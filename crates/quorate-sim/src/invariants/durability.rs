@@ -130,6 +130,24 @@ impl Facts {
         self.check_held()
     }
 
+    /// What the log of a live node gives back is what the node handed to it.
+    ///
+    /// # Errors
+    ///
+    /// When an entry is missing, or another one is there.
+    pub fn reads_back(&self, node: usize, log: &mut Log<FaultFs>) -> Result<(), Broken> {
+        let found = self.read_log(node, log)?;
+        let facts = &self.nodes[node];
+        let missing = self.due(node).first_missing(&found);
+        let differs = facts.pending.is_empty() && found != facts.log;
+        let longer = found.len().max(facts.log.len());
+        let first = (0..longer).find(|at| found.get(*at) != facts.log.get(*at));
+        let unlike = first.filter(|_| differs).map(|at| at + 1);
+        let Some(at) = missing.or(unlike) else { return Ok(()) };
+        let what = format!("the disk of {} does not hold entry {at} as it was written", Name(node));
+        Err(Broken::new("disks hold what was written", what))
+    }
+
     fn read_log(&self, node: usize, log: &mut Log<FaultFs>) -> Result<Vec<Link>, Broken> {
         let mut found: Vec<Link> = Vec::new();
         let last = log.last().index;

@@ -19,6 +19,23 @@ impl Watermarks {
 }
 
 impl Facts {
+    /// A node begins a life with this boot counter and the term that its disk gave back.
+    ///
+    /// # Errors
+    ///
+    /// When the counter is not higher than in every life before.
+    pub fn begins(&mut self, node: usize, boot: u64, term: Term) -> Result<(), Broken> {
+        let facts = &mut self.nodes[node];
+        if boot <= facts.boot {
+            let what =
+                format!("{node} begins boot {boot} after boot {}", facts.boot, node = Name(node));
+            return Err(Broken::new("no boot counter comes twice", what));
+        }
+        facts.boot = boot;
+        facts.marks = Watermarks { term, ..Watermarks::default() };
+        Ok(())
+    }
+
     /// A node after a step of its boot.
     ///
     /// # Errors

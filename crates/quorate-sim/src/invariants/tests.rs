@@ -5,8 +5,9 @@ use std::sync::Arc;
 use quorate::replica::{ReplicaConfig, ReplicaStatus};
 use quorate::roster::{Member, Roster};
 use quorate_core::{
-    AppendReply, BootCounter, EntryId, EntryKind, Envelope, HardState, Index, Membership, Message,
-    NodeId, PeerStatus, PersistToken, ReadId, RequestId, RoleName, Status, Term, VoteReply,
+    AppendReply, BootCounter, ClusterId, EntryId, EntryKind, Envelope, HardState, Index,
+    Membership, Message, NodeId, PeerStatus, PersistToken, ReadId, RequestId, RoleName, Status,
+    Term, VoteReply,
 };
 use quorate_log::fault::FaultFs;
 use quorate_log::{BlockBuilder, Entries, OpenOptions, Write, open_blocking};
@@ -235,6 +236,42 @@ fn marks_stand_in_order_and_never_fall() {
     broken(facts.stands(0, 1, &status(2, 4, 4)), "commit and applied index never fall");
     facts.stands(0, 2, &status(2, 0, 0)).unwrap();
     broken(facts.stands(0, 1, &status(2, 5, 4)), "a term never falls");
+}
+
+#[test]
+fn each_life_has_a_boot_counter_of_its_own() {
+    let mut facts = three();
+    facts.begins(0, 1, Term(1)).unwrap();
+    facts.stands(0, 1, &status(2, 5, 4)).unwrap();
+    facts.clone().begins(0, 2, Term(2)).unwrap();
+    broken(facts.begins(0, 1, Term(2)), "no boot counter comes twice");
+    // What was durable bounds what follows.
+    facts.begins(0, 2, Term(2)).unwrap();
+    broken(facts.stands(0, 2, &status(1, 0, 0)), "a term never falls");
+}
+
+#[test]
+fn a_disk_holds_what_was_written() {
+    let options = OpenOptions { format_as: Some(id(1)), ..OpenOptions::default() };
+    let mut log = open_blocking(FaultFs::new(), options).unwrap().log;
+    log.found(ClusterId(1), Vec::new()).unwrap();
+    log.enqueue(votes(9, 1, 1));
+    log.enqueue(write(10, vec![entries(1, 1, &["a", "b"])]));
+    while log.step().unwrap() != quorate_log::Progress::Idle {}
+    let mut facts = three();
+    holds(&mut facts, 0, 1, 1, &["a", "b"]);
+    facts.reads_back(0, &mut log).unwrap();
+    // One entry more than the disk has, while nothing is under way.
+    let mut more = facts.clone();
+    holds(&mut more, 0, 3, 1, &["c"]);
+    broken(more.reads_back(0, &mut log), "disks hold what was written");
+    // One that was cut and is still there.
+    facts
+        .wrote(0, false, &Write { truncate_from: Some(Index(2)), ..write(99, Vec::new()) })
+        .unwrap();
+    facts.reads_back(0, &mut log).unwrap();
+    facts.persisted(0, PersistToken(99)).unwrap();
+    broken(facts.reads_back(0, &mut log), "disks hold what was written");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use quorate::replica::{CallId, CallOutcome, RefusalCode, ReplicaInput};
 use quorate::{Codec, replica::Origin};
 use quorate_core::ReadId;
 
-use super::observed::digest;
+use super::observed::{digest, fingerprint};
 use super::plan::Fault;
 use super::trace::{RequestEnd, TraceEvent, name};
 use super::workload::{End, Request, Workload};
@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const ROAMING: u32 = 50_000;
 /// Requests that a client has due at most; what comes on top is never asked.
 const MOST_DUE: u32 = 200;
+/// Bytes from which a command is larger than others by far.
+const LARGE: usize = 4 << 10;
 
 /// All clients of a world.
 pub(crate) struct Clients<M: StateMachine> {
@@ -151,6 +153,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Request::Call(command) => {
                 let mut bytes = Vec::new();
                 command.encode(&mut bytes).expect("a workload makes commands that encode");
+                if bytes.len() >= LARGE && self.plan.has(Fault::Sizes) {
+                    self.count(Fault::Sizes.name());
+                }
                 ReplicaInput::Call { call: CallId(number), command: bytes.into() }
             }
             Request::Read(query) => {
@@ -164,7 +169,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.give(node, input);
     }
 
-    /// Every client gives up, and asks again at once and so many times. Says whether there is any.
+    /// Every client gives up, and asks again at once and so many times. Says whether anybody gave up
+    /// or asked.
     pub(super) fn storm(&mut self, times: u32) -> bool {
         let waiting: Vec<(u32, u64)> = self
             .clients
@@ -172,6 +178,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             .iter()
             .map(|(client, waiting)| (*client, waiting.request))
             .collect();
+        let (gave_up, asked) = (!waiting.is_empty(), self.clients.last_request);
         for (client, request) in waiting {
             self.give_up(client, request);
         }
@@ -180,7 +187,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             *due = (*due + times).min(MOST_DUE);
             self.ask(u32::try_from(client).expect("clients are few"));
         }
-        !self.clients.due.is_empty()
+        gave_up || self.clients.last_request > asked
     }
 
     /// A client waits no longer.
@@ -245,7 +252,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     fn end_with_reply(&mut self, call: CallId, reply: &(Vec<u8>, u64)) -> Result<(), Broken> {
         let (bytes, index) = reply;
-        self.facts.acknowledged(call.0, *index, digest(bytes))?;
+        let print = digest(bytes);
+        self.trace.step(self.now, [10, *index, print]);
+        self.facts.acknowledged(call.0, *index, print)?;
         let reply = M::Reply::decode(bytes).map_err(|error| {
             let what = format!("the reply of entry {index} does not decode: {error}");
             Broken::new("replies are true", what)
@@ -267,6 +276,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let (answer, index) = (live.applier.query(query), live.applier.applied());
         let waiting = self.clients.senders.get(&id.0).and_then(|at| self.clients.waiting.get(at));
         let operation = waiting.and_then(|waiting| waiting.operation);
+        self.trace.step(self.now, [11, id.0, index.0]);
         self.note_read(index, operation);
         self.end_request(id.0, End::Answered(answer));
     }
@@ -336,6 +346,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             TraceEvent::Ends { client, request, outcome, what }
         });
         self.trace.step(self.now, [2, u64::from(client), request]);
+        let told = fingerprint(self.workload.describe_end(&end).as_bytes());
+        self.trace.step(self.now, [9, outcome as u64, told]);
         if let Some(operation) = waiting.operation {
             let at = self.now();
             self.workload.ended(operation, end, at);

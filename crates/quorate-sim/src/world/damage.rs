@@ -1,7 +1,7 @@
 //! What can happen to the bytes of a frame on their way.
 //!
-//! A checksum finds what the network does to bytes. What comes from a program that is none of ours,
-//! or of another version, has a checksum that fits and says what nobody understands; nothing here
+//! A checksum finds what the network does to bytes. What comes from a program that is none of ours
+//! has a checksum that fits and says what nobody understands; nothing here
 //! makes a frame that says something else and can be understood.
 
 use quorate::transport::frame::FRAME_HEADER_BYTES;

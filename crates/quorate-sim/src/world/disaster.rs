@@ -56,10 +56,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
         }
         let drifts = self.nodes.iter().any(|node| node.clock.gain != 0);
-        for (fault, is_felt) in [(Fault::Drift, drifts), (Fault::Sizes, true)] {
-            if self.plan.has(fault) && is_felt {
-                self.count(fault.name());
-            }
+        if self.plan.has(Fault::Drift) && drifts {
+            self.count(Fault::Drift.name());
         }
     }
 
@@ -203,7 +201,13 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.fill_up(node, strike.size);
                 self.at(until, Event::Mend(Mending::FullDisk(node)));
             }
-            kind => self.fail_soon(node, kind),
+            Fault::WriteError => self.fail_soon(node, Fault::WriteError, DiskFault::Fails),
+            Fault::ShortWrite => self.fail_soon(node, Fault::ShortWrite, DiskFault::ShortWrite),
+            kind => {
+                let forgets = strike.rng.clone().coin();
+                let fault = if forgets { DiskFault::SyncForgets } else { DiskFault::SyncLosesData };
+                self.fail_soon(node, kind, fault);
+            }
         }
     }
 
@@ -325,14 +329,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 
     /// The next operation of a disk that this kind can befall fails.
-    pub(super) fn fail_soon(&mut self, node: usize, kind: Fault) {
-        let (operations, fault) = match kind {
-            Fault::WriteError => (1, DiskFault::Fails),
-            // Only writes take notice of this one, and only syncs of the other; a node whose write
-            // or sync fails dies, and with it what else was planned.
-            Fault::ShortWrite => (SOON, DiskFault::ShortWrite),
-            _ => (SOON, DiskFault::SyncLosesData),
-        };
+    pub(super) fn fail_soon(&mut self, node: usize, kind: Fault, fault: DiskFault) {
+        // Only writes take notice of a short write, and only syncs of what befalls them; a node whose
+        // write or sync fails dies, and with it what else was planned.
+        let operations = if kind == Fault::WriteError { 1 } else { SOON };
         let disk = &self.nodes[node].disk;
         let next = disk.operations() + 1;
         (next..next + operations).for_each(|number| disk.fail_at(number, fault));

@@ -11,7 +11,6 @@ use quorate::roster::FoundingRecord;
 use quorate_log::fault::{FaultFs, Loss};
 use quorate_log::{OpenOptions, OpenProgress, Opening, Recovered};
 
-use super::log_steps::is_injected;
 use super::node::{Live, State};
 use super::observed::Observed;
 use super::plan::Fault;
@@ -117,12 +116,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             Ok(OpenProgress::Ready(recovered)) => self.opened(node, *recovered),
             Err(error) => {
-                let text = error.to_string();
-                let disk_fails = is_injected(&text);
+                let disk_fails = self.feel_disk(node);
                 self.facts.refuses(node, disk_fails, &error)?;
-                if disk_fails {
-                    self.feel_disk(node, &text);
-                }
                 self.count("recovery failed");
                 self.crash(node);
                 Ok(())
@@ -132,6 +127,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     fn opened(&mut self, node: usize, mut recovered: Recovered<FaultFs>) -> Result<(), Broken> {
         self.count("recovery");
+        // What went wrong so far excuses nothing that this life does not find.
+        self.feel_disk(node);
         if recovered.report.torn.is_some() {
             self.count("torn tail cut");
         }
@@ -144,6 +141,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.nodes[node].clock.begin(self.now);
         let seed = self.nodes[node].lives.next_u64();
         let boot = recovered.boot;
+        self.facts.begins(node, boot.0, recovered.hard_state.term)?;
         self.note_start(node, &recovered);
         let replica = Replica::new(ReplicaStart {
             id: self.nodes[node].id,
@@ -165,11 +163,13 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 format!("{node}: {error}", node = Name(node)),
             )
         })?;
+        let machine = Observed::new(M::default(), self.workload.fingerprint());
+        machine.panic_at(self.script.poison());
         self.nodes[node].state = State::Up(Box::new(Live {
             boot,
             replica,
             log: recovered.log,
-            applier: Applier::new(Observed::new(M::default(), self.workload.fingerprint())),
+            applier: Applier::new(machine),
             inbox: Vec::new(),
             waking: false,
             timer_at: None,

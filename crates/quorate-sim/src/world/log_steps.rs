@@ -5,18 +5,16 @@ use core::time::Duration;
 use quorate::StateMachine;
 use quorate::replica::{ReadFault, ReplicaInput};
 use quorate_log::Progress;
+use quorate_log::fault::Fault as DiskFault;
 
 use super::plan::Fault;
 use super::trace::{TraceEvent, name};
 use super::workload::Workload;
 use super::{Event, Wanted, World};
-use crate::invariants::Broken;
+use crate::invariants::{Broken, Name};
 
 /// Time without a write after which a log is fenced.
 const IDLE: Duration = Duration::from_millis(20);
-/// What a recovery says of a segment whose first read failed: nothing but an injected failure does
-/// that in a world.
-const UNREADABLE: &str = "the device could not read it";
 
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     pub(super) fn start_log(&mut self, node: usize) {
@@ -45,20 +43,20 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         at.max(stuck)
     }
 
-    /// An error of a disk is the effect of something that struck it.
-    pub(super) fn feel_disk(&mut self, node: usize, error: &str) {
-        for (words, kind) in [
-            ("failure of a sync", Fault::SyncError),
-            ("write zero", Fault::ShortWrite),
-            ("no storage space", Fault::DiskFull),
-            ("an injected failure", Fault::WriteError),
-            (UNREADABLE, Fault::WriteError),
-        ] {
-            if error.contains(words) {
-                self.feel(node, kind);
-                return;
-            }
+    /// What the disk of a node did on purpose since this was last asked has its effect; says whether
+    /// there was anything.
+    pub(super) fn feel_disk(&mut self, node: usize) -> bool {
+        let struck = self.nodes[node].disk.take_struck();
+        for fault in &struck {
+            let kind = match fault {
+                DiskFault::ShortWrite => Fault::ShortWrite,
+                DiskFault::SyncLosesData | DiskFault::SyncForgets => Fault::SyncError,
+                DiskFault::NoSpace => Fault::DiskFull,
+                _ => Fault::WriteError,
+            };
+            self.feel(node, kind);
         }
+        !struck.is_empty()
     }
 
     pub(super) fn step_log(&mut self, node: usize) -> Result<(), Broken> {
@@ -79,7 +77,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Err(error) => {
                 // The process says so and exits; it never tries again.
                 let error = error.to_string();
-                self.feel_disk(node, &error);
+                if !self.feel_disk(node) {
+                    let what = format!("{node}: {error}", node = Name(node));
+                    return Err(Broken::new("a log fails with its disk alone", what));
+                }
                 self.trace.note(self.now, || TraceEvent::DiskFails { node: name(node), error });
                 self.count("log failed");
                 self.crash(node);
@@ -140,10 +141,4 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.start_log(node);
         Ok(())
     }
-}
-
-/// Whether a virtual disk failed on purpose.
-pub(super) fn is_injected(error: &str) -> bool {
-    let words = ["injected", "no storage space", "write zero", UNREADABLE];
-    words.iter().any(|words| error.contains(words))
 }

@@ -236,6 +236,18 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         &self.trace
     }
 
+    /// The hash of everything that happened, of what clients were told and of all counts: equal for
+    /// equal runs.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        let mut bytes = self.trace.hash().to_le_bytes().to_vec();
+        for (what, count) in self.counts() {
+            bytes.extend_from_slice(what.as_bytes());
+            bytes.extend_from_slice(&count.to_le_bytes());
+        }
+        observed::fingerprint(&bytes)
+    }
+
     /// What happened, to say which lines are wanted.
     pub const fn trace_mut(&mut self) -> &mut Trace {
         &mut self.trace

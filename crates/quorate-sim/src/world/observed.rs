@@ -20,6 +20,8 @@ pub(crate) struct Observed<M> {
     replies: RefCell<Vec<Seen>>,
     /// The next command panics.
     panics: Cell<bool>,
+    /// The command at this index of the application panics, however often it is executed.
+    poison: Cell<Option<u64>>,
 }
 
 /// What tells one state from another.
@@ -48,7 +50,13 @@ pub(crate) struct OnPurpose;
 
 impl<M> Observed<M> {
     pub(crate) const fn new(inner: M, state: Option<Fingerprint<M>>) -> Self {
-        Self { inner, state, replies: RefCell::new(Vec::new()), panics: Cell::new(false) }
+        Self {
+            inner,
+            state,
+            replies: RefCell::new(Vec::new()),
+            panics: Cell::new(false),
+            poison: Cell::new(None),
+        }
     }
 
     /// The user's machine.
@@ -66,6 +74,11 @@ impl<M> Observed<M> {
         self.panics.set(true);
     }
 
+    /// Lets the command at an index of the application panic whenever it is executed, or none.
+    pub(crate) fn panic_at(&self, poison: Option<u64>) {
+        self.poison.set(poison);
+    }
+
     /// What every command since this was last asked showed.
     pub(crate) fn take_replies(&self) -> Vec<Seen> {
         self.replies.take()
@@ -80,7 +93,7 @@ impl<M: StateMachine> StateMachine for Observed<M> {
     type Answer = M::Answer;
 
     fn apply(&mut self, at: &Applying, command: M::Command) -> Self::Reply {
-        if self.panics.take() {
+        if self.panics.take() || self.poison.get() == Some(at.application_index) {
             // Without the hook: nobody is to be told of what was meant to happen.
             panic::resume_unwind(Box::new(OnPurpose));
         }

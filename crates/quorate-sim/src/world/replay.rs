@@ -1,5 +1,6 @@
 //! The whole log once more, at the end of a run: a machine of its own executes it from the
-//! beginning, and must give every reply and every answer that clients were given.
+//! beginning, and must give every reply and every answer that clients were given. Before that every
+//! disk is read: a node that never started again after a bad write would not have looked.
 
 use quorate::StateMachine;
 use quorate::applier::Applier;
@@ -42,6 +43,22 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if let Some(operation) = operation {
             self.executed.reads.push((index, operation));
         }
+    }
+
+    /// Reads the whole log of every node that runs from its disk, and compares it with what the node
+    /// wrote.
+    ///
+    /// # Errors
+    ///
+    /// The first entry that is missing or differs.
+    pub fn read_disks(&mut self) -> Result<(), Broken> {
+        for node in 0..self.nodes.len() {
+            self.nodes[node].disk.clear_faults();
+            if let Some(live) = self.nodes[node].live() {
+                self.facts.reads_back(node, &mut live.log)?;
+            }
+        }
+        Ok(())
     }
 
     /// Executes everything once more, and compares.

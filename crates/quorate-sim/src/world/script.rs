@@ -126,6 +126,8 @@ pub(crate) struct Orders<M: StateMachine> {
     asked: BTreeMap<u64, Asking<M>>,
     /// Who dies, before how many more effects.
     effects_left: Option<(usize, u32)>,
+    /// The index of the application at which every machine panics.
+    poison: Option<u64>,
     /// Who dies, before how many more steps of its recovery.
     steps_left: Option<(usize, u32)>,
     /// What survives the next crash of a node.
@@ -169,6 +171,7 @@ impl<M: StateMachine> Default for Orders<M> {
         Self {
             asked: BTreeMap::new(),
             effects_left: None,
+            poison: None,
             steps_left: None,
             losses: BTreeMap::new(),
             recorded: None,
@@ -201,6 +204,11 @@ impl<M: StateMachine> Orders<M> {
         if let Some(recorded) = &mut self.recorded {
             recorded.push(Recorded { number, from, to, boot, bytes: Rc::clone(bytes) });
         }
+    }
+
+    /// Where every state machine panics.
+    pub(crate) const fn poison(&self) -> Option<u64> {
+        self.poison
     }
 
     pub(crate) fn take_loss(&mut self, node: usize) -> Option<Loss> {

@@ -6,7 +6,6 @@ use quorate::StateMachine;
 use quorate::replica::{ReplicaEffect, ReplicaHalt, ReplicaInput};
 use quorate_core::{Index, NodeId, RoleName, mutant};
 
-use super::log_steps::is_injected;
 use super::observed::digest;
 use super::plan::Fault;
 use super::trace::{TraceEvent, name};
@@ -164,8 +163,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 }
             }
             ReplicaEffect::Roster(_) => {}
-            ReplicaEffect::Halt(ReplicaHalt::ReadBack { reason, .. }) if is_injected(&reason) => {
-                self.feel_disk(node, &reason);
+            ReplicaEffect::Halt(ReplicaHalt::ReadBack { .. }) if self.feel_disk(node) => {
                 self.count("log failed");
                 self.crash(node);
             }

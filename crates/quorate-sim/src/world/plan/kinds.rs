@@ -77,7 +77,7 @@ kinds! {
         { share: 10_000 => 1_000_000, size: 1 => 20 } "times the delay";
     HeavyTail "heavy-tail": "Some messages take very long"
         { share: 2_000 => 200_000, size: 10 => 1_000 } "times the delay";
-    Corrupt "corrupt": "Frames arrive damaged: bits, length, end, kind or version"
+    Corrupt "corrupt": "Frames arrive damaged: bits, length, end or kind"
         { share: 500 => 20_000 };
     Fragment "fragment": "Frames arrive in pieces, and connections break between two of them"
         { share: 1_000 => 50_000, size: 1 => 30 } "breaks in 100";
@@ -115,15 +115,15 @@ kinds! {
         { every: 20_000 => 2_000, size: 100 => 3_600_000 } "ms";
     LateTimer "late-timer": "Timers fire late" { share: 5_000 => 200_000, lasts: 20 => 2_000 };
     ApplyPanic "apply-panic": "The state machine of one node panics" { every: 20_000 => 3_000 };
-    // Disks. A sync that fails and yet leaves its pages marked clean, so that a later one says yes to
-    // what never reached the disk, has no line yet: its answer, repair by the others, comes with a
-    // later feature.
+    // Disks.
     Unsynced "unsynced":
         "What was not synced is lost in part when the power fails; the rest is torn or reordered"
         { share: 100_000 => 1_000_000 };
     WriteError "write-error": "A write fails" { every: 40_000 => 6_000 };
     ShortWrite "short-write": "A write takes half of its bytes and fails" { every: 40_000 => 6_000 };
-    SyncError "sync-error": "A sync fails" { every: 40_000 => 6_000 };
+    SyncError "sync-error":
+        "A sync fails: what it was to write is gone, or stays in the cache alone and counts as clean"
+        { every: 40_000 => 6_000 };
     DiskFull "disk-full": "The disk is full for a while"
         { every: 40_000 => 6_000, lasts: 500 => 10_000, size: 60_000 => 0 } "bytes left";
     SlowDisk "slow-disk": "A disk is slow for a while"

@@ -6,10 +6,10 @@
 use core::time::Duration;
 
 use quorate::StateMachine;
-use quorate_log::fault::Loss;
+use quorate_log::fault::{Fault as DiskFault, Loss};
 
 use super::super::network::{Delays, Shape};
-use super::super::node::State;
+use super::super::node::{Node, State};
 use super::super::plan::Fault;
 use super::super::trace::LinkState;
 use super::super::workload::Workload;
@@ -270,6 +270,18 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.plant_panic(node);
     }
 
+    /// The state machine of every node panics at the command with this index of the application, in
+    /// each life, until nothing is poison any more. Nodes that stop there start again by themselves.
+    pub fn poison(&mut self, index: Option<u64>) {
+        if index.is_some() {
+            self.by_hand(Fault::ApplyPanic, None, None);
+        }
+        self.script.poison = index;
+        for live in self.nodes.iter_mut().filter_map(Node::live) {
+            live.applier.machine().panic_at(index);
+        }
+    }
+
     /// Some timers fire up to a second late, or none does.
     pub fn let_timers_be_late(&mut self, on: bool) {
         self.switch(Fault::LateTimer, on);
@@ -294,19 +306,26 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// The next operation of a disk fails and changes nothing.
     pub fn fail_next_write(&mut self, node: usize) {
         self.by_hand(Fault::WriteError, Some(node), None);
-        self.fail_soon(node, Fault::WriteError);
+        self.fail_soon(node, Fault::WriteError, DiskFault::Fails);
     }
 
     /// The next write of a disk takes half of its bytes and fails.
     pub fn shorten_next_write(&mut self, node: usize) {
         self.by_hand(Fault::ShortWrite, Some(node), None);
-        self.fail_soon(node, Fault::ShortWrite);
+        self.fail_soon(node, Fault::ShortWrite, DiskFault::ShortWrite);
     }
 
     /// The next sync of a disk fails and loses what was not synced; one after it would succeed.
     pub fn fail_next_sync(&mut self, node: usize) {
         self.by_hand(Fault::SyncError, Some(node), None);
-        self.fail_soon(node, Fault::SyncError);
+        self.fail_soon(node, Fault::SyncError, DiskFault::SyncLosesData);
+    }
+
+    /// The next sync of a disk fails and leaves what was not synced to the cache alone, as if it were
+    /// clean: it can be read until the power fails, and no later sync writes it.
+    pub fn forget_next_sync(&mut self, node: usize) {
+        self.by_hand(Fault::SyncError, Some(node), None);
+        self.fail_soon(node, Fault::SyncError, DiskFault::SyncForgets);
     }
 
     /// A disk has no room left beyond what its files take.

@@ -2,7 +2,7 @@
 
 use quorate_sim::world::script::Scripted;
 
-use super::super::steps::{ELECTION, agree, end, led, led_from, millis, others};
+use super::super::steps::{ELECTION, agree, end, led, led_from, millis, others, recovers};
 use super::Struck;
 
 fn struck(world: Scripted) -> Struck {
@@ -34,7 +34,7 @@ pub(super) fn what_was_torn_was_never_acknowledged() -> Struck {
 }
 
 /// The leader's disk fails at the next operation: it never tries again in this life.
-fn a_leader_fails(fail: fn(&mut Scripted, usize)) -> Struck {
+fn a_leader_fails(fail: fn(&mut Scripted, usize)) -> Scripted {
     let (mut world, leader) = led(3);
     fail(&mut world, leader);
     let call = world.call(leader, &"in doubt".to_owned());
@@ -45,19 +45,26 @@ fn a_leader_fails(fail: fn(&mut Scripted, usize)) -> Struck {
     agree(&mut world, "with it", 3, millis(20_000));
     let commands = world.machine(leader).expect("it runs").commands();
     assert!(commands.filter(|command| *command == "in doubt").count() <= 1);
-    struck(world)
+    world
 }
 
 pub(super) fn a_failed_write_stops_the_node() -> Struck {
-    a_leader_fails(Scripted::fail_next_write)
+    struck(a_leader_fails(Scripted::fail_next_write))
 }
 
 pub(super) fn a_short_write_stops_the_node() -> Struck {
-    a_leader_fails(Scripted::shorten_next_write)
+    struck(a_leader_fails(Scripted::shorten_next_write))
 }
 
+/// What the sync was to write is gone; or it can still be read and would be gone with the power, had
+/// the node not written it again before it served it.
 pub(super) fn a_failed_sync_stops_the_node() -> Struck {
-    a_leader_fails(Scripted::fail_next_sync)
+    recovers(&mut a_leader_fails(Scripted::fail_next_sync));
+    let mut world = a_leader_fails(Scripted::forget_next_sync);
+    world.cut_all_power();
+    (0..3).for_each(|node| world.restart(node));
+    agree(&mut world, "with power", 3, 20 * ELECTION);
+    struck(world)
 }
 
 /// The leader's log grows until it needs a segment for which there is no room. The process ends

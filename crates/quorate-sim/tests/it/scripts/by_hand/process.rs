@@ -169,6 +169,31 @@ pub(super) fn late_timers_stop_nothing() -> Struck {
     struck(world)
 }
 
+/// A command at which every state machine panics: all stop there, in each life, and none goes on.
+/// With a machine that can do with it all go on from there.
+#[test]
+fn a_command_that_is_poison_stops_every_node_at_one_index() {
+    let (mut world, leader) = led(3);
+    let before = agree(&mut world, "sound", 3, ELECTION);
+    world.poison(Some(before + 1));
+    let poison = world.propose(leader, &"poison".to_owned()).expect("it leads");
+    assert_eq!(poison.index, before + 1);
+    let behind = world.propose(leader, &"behind it".to_owned()).expect("it leads");
+    let mut died = [0; 3];
+    for _ in 0..6_000 {
+        world.let_pass(millis(5));
+        for (node, times) in died.iter_mut().enumerate() {
+            *times += usize::from(!world.is_up(node));
+            assert!(world.executed_by(node) <= before, "n{} went on", node + 1);
+        }
+    }
+    assert!(died.iter().all(|times| *times > 10), "each dies again and again: {died:?}");
+    assert_eq!(world.how_many_executed(poison.index), 0);
+    world.poison(None);
+    world.wait_until("all are through", 60 * ELECTION, |w| w.how_many_executed(behind.index) == 3);
+    assert_eq!(world.executed(leader, poison.index), Some("poison"));
+}
+
 pub(super) fn a_machine_that_panics_stops_its_node_alone() -> Struck {
     let (mut world, leader) = led(3);
     let follower = others(&world, leader)[0];
