@@ -7,7 +7,7 @@ use quorate::StateMachine;
 use quorate_core::{Index, RoleName, Term};
 
 use super::node::State;
-use super::plan::Faults;
+use super::plan::{Fault, Faults};
 use super::trace::{LinkState, TraceEvent};
 use super::workload::Workload;
 use super::{Event, World};
@@ -100,7 +100,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.trace.note(self.now, || TraceEvent::Mended);
         if self.health.iter().any(|health| *health != Health::Well) {
             let ailing = Ailing(&self.health).to_string();
-            self.note_network(&ailing);
+            self.note_network(Some(ailing));
         }
     }
 
@@ -123,9 +123,11 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
             match self.health[node] {
                 Health::Well | Health::Down => {}
-                Health::CutOff => self.network.isolate(node, true),
-                Health::Deaf => self.network.cut(peer, node, true),
-                Health::Mute => self.network.cut(node, peer, true),
+                Health::CutOff => {
+                    self.network.topology.isolate(Fault::Split, node, true);
+                }
+                Health::Deaf => self.network.topology.cut(Fault::OneWay, peer, node, true),
+                Health::Mute => self.network.topology.cut(Fault::OneWay, node, peer, true),
             }
         }
     }
@@ -218,7 +220,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     /// Cuts the way from one node to another, or lets it stand again, while nothing else is wrong.
     pub(crate) fn cut_way(&mut self, from: usize, to: usize, cut: bool) {
-        self.network.cut(from, to, cut);
+        self.network.topology.cut(Fault::OneWay, from, to, cut);
         let state = if cut { LinkState::Cut } else { LinkState::Stands };
         self.note_link(from, to, state, None);
     }

@@ -56,7 +56,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             return;
         }
         // A handshake takes both ways; it is tried again while one of them is cut.
-        if self.network.is_cut(node, peer) || self.network.is_cut(peer, node) {
+        if self.network.topology.is_cut(node, peer) || self.network.topology.is_cut(peer, node) {
             let again = Event::Connected { node, life, peer, peer_life };
             self.after(Duration::from_millis(100), again);
             return;
@@ -76,7 +76,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         // A connection with the peer's next life may stand already.
         let place = node * self.nodes.len() + peer;
         let is_old = self.connected[place].is_some_and(|stands| stands > peer_life);
-        if self.nodes[node].life == life && !is_old && !self.network.is_cut(peer, node) {
+        if self.nodes[node].life == life && !is_old && !self.network.topology.is_cut(peer, node) {
             self.trace.note(self.now, || TraceEvent::Closes { node: name(node), peer: name(peer) });
             self.set_connected(node, peer, None);
             let peer = self.nodes[peer].id;

@@ -9,9 +9,10 @@ use core::time::Duration;
 use quorate::StateMachine;
 use quorate_log::fault::Fault as DiskFault;
 
-use super::network::{Shape, Trouble};
+use super::network::Trouble;
 use super::node::State;
 use super::plan::{Fault, Strike, Strikes};
+use super::topology::Shape;
 use super::trace::LinkState;
 use super::workload::Workload;
 use super::{Event, World, nanos};
@@ -33,8 +34,10 @@ pub(super) enum Mending {
     Link(Trouble, usize, usize),
     /// A link that comes back, or goes again so many times.
     Flap { from: usize, to: usize, left: u32, span: Duration },
-    /// The shape of the network, by its number.
-    Shape(u64),
+    /// The shape that a strike of this kind with this number gave the network.
+    Shape(Fault, u32),
+    /// A node goes off the network, or comes back.
+    Swizzle { node: usize, is_alone: bool },
     /// The peace of a node that is to die so many times more.
     Crash { node: usize, left: u32 },
 }
@@ -146,12 +149,13 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 false
             }
             Fault::Split | Fault::OneWay | Fault::Bridge | Fault::Ring | Fault::Chain => {
-                let Strike { kind, mut rng, .. } = strike;
-                let shape = self.draw_shape(kind, &mut rng);
-                self.note_strike(kind, None, Some(until));
-                self.shapes += 1;
-                self.at(until, Event::Mend(Mending::Shape(self.shapes)));
-                self.reshape(&shape)
+                self.note_strike(strike.kind, None, Some(until));
+                self.partition_until(strike, until)
+            }
+            Fault::Swizzle => {
+                self.note_strike(strike.kind, None, Some(until));
+                self.take_off_some(strike);
+                false
             }
             _ => false,
         }
@@ -239,7 +243,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Cuts one direction of a link on top of the network's shape, or ends that.
     pub(super) fn flap_link(&mut self, from: usize, to: usize, cut: bool) {
         self.network.flap(from, to, cut);
-        let is_cut = self.network.is_cut(from, to);
+        let is_cut = self.network.topology.is_cut(from, to);
         let state = if is_cut { LinkState::Cut } else { LinkState::Stands };
         self.note_link(from, to, state, None);
     }
@@ -265,11 +269,17 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                     self.after(span, Event::Mend(Mending::Flap { from, to, left, span }));
                 }
             }
-            // Another shape may have taken its place.
-            Mending::Shape(number) if number == self.shapes => {
-                self.reshape(&Shape::Whole);
+            // A later strike of the kind may have taken its place.
+            Mending::Shape(kind, number) if self.shapes.get(&kind) == Some(&number) => {
+                self.reshape(kind, Shape::Whole);
             }
-            Mending::Shape(_) => {}
+            Mending::Shape(..) => {}
+            Mending::Swizzle { node, is_alone } => {
+                if self.network.topology.isolate(Fault::Swizzle, node, is_alone) {
+                    self.count(Fault::Swizzle.name());
+                }
+                self.note_network(None);
+            }
             Mending::Crash { node, left } => {
                 let down = Duration::from_millis(10);
                 self.crash_for(node, Some(down));
@@ -278,12 +288,38 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
     }
 
-    /// Cuts and mends links so that the network has this shape; says whether a link went down that
-    /// stood.
-    pub fn reshape(&mut self, shape: &Shape) -> bool {
-        let is_felt = self.network.take_shape(shape);
-        self.note_network(shape);
+    /// A kind gives the network this shape, on top of those of other kinds; says whether a link went
+    /// down that stood.
+    pub(super) fn reshape(&mut self, kind: Fault, shape: Shape) -> bool {
+        let is_felt = self.network.topology.take_shape(kind, shape);
+        if is_felt && self.network.topology.overlap() {
+            self.count("partitions overlap");
+        }
+        self.note_network(None);
         is_felt
+    }
+
+    /// The network has a drawn shape until then; says whether a link went down that stood.
+    fn partition_until(&mut self, strike: Strike, until: u64) -> bool {
+        let Strike { kind, number, mut rng, .. } = strike;
+        let shape = self.draw_shape(kind, &mut rng);
+        self.shapes.insert(kind, number);
+        self.at(until, Event::Mend(Mending::Shape(kind, number)));
+        self.reshape(kind, shape)
+    }
+
+    /// Some nodes go off the network one by one, and come back one by one in another order.
+    fn take_off_some(&mut self, strike: Strike) {
+        let Strike { lasts, mut rng, .. } = strike;
+        let order = shuffled(self.nodes.len(), &mut rng);
+        let some = rng.index(order.len()) + 1;
+        let half = lasts / 2;
+        for node in order.into_iter().take(some) {
+            let (gone, back) = (rng.span(Duration::ZERO, half), rng.span(half, lasts));
+            for (span, is_alone) in [(gone, true), (back, false)] {
+                self.after(span, Event::Mend(Mending::Swizzle { node, is_alone }));
+            }
+        }
     }
 
     /// The clock of a node shows a later time at once; what it waits for may be due.
@@ -348,11 +384,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     }
 
     fn draw_shape(&self, fault: Fault, rng: &mut Rng) -> Shape {
-        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
-        for at in (1..order.len()).rev() {
-            let other = rng.index(at + 1);
-            order.swap(at, other);
-        }
+        let order = shuffled(self.nodes.len(), rng);
         let cut = rng.index(order.len().max(2) - 1) + 1;
         match fault {
             Fault::OneWay if rng.coin() => Shape::Mute(order[0]),
@@ -372,4 +404,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             ),
         }
     }
+}
+
+/// All nodes, in any order.
+fn shuffled(nodes: usize, rng: &mut Rng) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..nodes).collect();
+    for at in (1..order.len()).rev() {
+        let other = rng.index(at + 1);
+        order.swap(at, other);
+    }
+    order
 }

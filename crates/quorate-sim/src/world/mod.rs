@@ -25,6 +25,7 @@ mod queue;
 mod replay;
 pub mod script;
 mod shell;
+mod topology;
 pub mod trace;
 mod wire;
 mod words;
@@ -41,8 +42,9 @@ use quorate_core::{BootCounter, ClusterId, Config, Index, NodeId};
 use quorate_log::fault::FaultFs;
 use quorate_log::{LogConfig, OpenOptions, Progress, open_blocking};
 
-pub use self::network::{Delays, Shape};
+pub use self::network::Delays;
 pub use self::plan::{Fault, Faults, FaultsError, Plan, Rate, Strike, Strikes};
+pub use self::topology::Shape;
 pub use self::trace::{Trace, TraceEvent, Traced};
 
 use self::calm::Health;
@@ -164,8 +166,8 @@ pub struct World<M: StateMachine + Default, W> {
     upcoming: BTreeMap<Fault, Upcoming>,
     /// With which life of the peer a connection stands over each link.
     connected: Vec<Option<u64>>,
-    /// Shapes that the network took.
-    shapes: u64,
+    /// The last strike of each kind that gave the network a shape.
+    shapes: BTreeMap<Fault, u32>,
     /// What a script asked for.
     script: Orders<M>,
 }
@@ -205,7 +207,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             chances: Chances::new(seed),
             upcoming: BTreeMap::new(),
             connected: vec![None; setup.nodes * setup.nodes],
-            shapes: 0,
+            shapes: BTreeMap::new(),
             script: Orders::default(),
         };
         for node in 0..setup.nodes {

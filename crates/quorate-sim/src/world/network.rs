@@ -4,6 +4,7 @@ use core::ops::Range;
 use core::time::Duration;
 
 use super::plan::{Chances, Fault, Plan};
+use super::topology::Topology;
 use crate::rng::Rng;
 
 /// What becomes of one frame.
@@ -52,10 +53,6 @@ pub(crate) enum Trouble {
 /// One direction between two nodes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Link {
-    /// The network's shape lets nothing pass.
-    cut: bool,
-    /// It is gone for a moment.
-    flapped: bool,
     /// How many times slower than others; zero means as fast.
     slower: u32,
     /// Bytes per second; zero means any.
@@ -98,13 +95,13 @@ const QUEUE: u64 = 10_000_000_000;
 #[derive(Debug)]
 pub(crate) struct Network {
     nodes: usize,
+    /// Which links stand.
+    pub(crate) topology: Topology,
     links: Vec<Link>,
     rng: Rng,
     calm: bool,
     /// What befell frames since this was last taken.
     struck: Vec<Fault>,
-    /// Nodes that nobody talks to, whatever the shape.
-    isolated: Vec<bool>,
     /// How long messages take, where a script says so.
     delays: Option<Delays>,
 }
@@ -133,49 +130,15 @@ impl Delays {
     }
 }
 
-/// How the nodes are cut off from each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// All links stand.
-    Whole,
-    /// Two sides; a node on neither talks to all.
-    Split(Vec<usize>, Vec<usize>),
-    /// Nothing that this node says is heard.
-    Mute(usize),
-    /// Nothing that is said reaches this node.
-    Deaf(usize),
-    /// Each node talks to its neighbours in this order, round or with the ends apart.
-    Row(Vec<usize>, bool),
-}
-
-impl core::fmt::Display for Shape {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let names = |nodes: &[usize], between: &str| {
-            let names: Vec<String> = nodes.iter().map(|node| format!("n{}", node + 1)).collect();
-            names.join(between)
-        };
-        match self {
-            Self::Whole => f.write_str("whole"),
-            Self::Split(left, right) => {
-                write!(f, "split: {} | {}", names(left, " "), names(right, " "))
-            }
-            Self::Mute(node) => write!(f, "whole, but nobody hears n{}", node + 1),
-            Self::Deaf(node) => write!(f, "whole, but n{} hears nobody", node + 1),
-            Self::Row(order, true) => write!(f, "a ring: {}", names(order, " - ")),
-            Self::Row(order, false) => write!(f, "a chain: {}", names(order, " - ")),
-        }
-    }
-}
-
 impl Network {
     pub(crate) fn new(nodes: usize, rng: Rng) -> Self {
         Self {
             nodes,
+            topology: Topology::new(nodes),
             links: vec![Link::default(); nodes * nodes],
             rng,
             calm: false,
             struck: Vec::new(),
-            isolated: vec![false; nodes],
             delays: None,
         }
     }
@@ -189,50 +152,17 @@ impl Network {
     /// Every link stands, is fast and carries whatever comes.
     pub(crate) fn mend_links(&mut self) {
         self.links.fill(Link::default());
-        self.isolated.fill(false);
-    }
-
-    pub(crate) fn isolate(&mut self, node: usize, isolated: bool) {
-        self.isolated[node] = isolated;
-    }
-
-    pub(crate) fn is_isolated(&self, node: usize) -> bool {
-        self.isolated[node]
+        self.topology.mend();
     }
 
     pub(crate) fn set_delays(&mut self, delays: Delays) {
         self.delays = Some(delays);
     }
 
-    pub(crate) fn is_cut(&self, from: usize, to: usize) -> bool {
-        let link = &self.links[from * self.nodes + to];
-        link.cut || link.flapped || self.isolated[from] || self.isolated[to]
-    }
-
-    /// Cuts and mends links so that they have this shape; says whether a link went down that stood.
-    pub(crate) fn take_shape(&mut self, shape: &Shape) -> bool {
-        let mut is_felt = false;
-        for from in 0..self.nodes {
-            for to in 0..self.nodes {
-                let cut = is_cut_by(shape, from, to);
-                let link = self.link(from, to);
-                is_felt |= cut && !link.cut && from != to;
-                link.cut = cut;
-            }
-        }
-        is_felt
-    }
-
-    /// Cuts one direction of a link, until the network takes another shape.
-    pub(crate) fn cut(&mut self, from: usize, to: usize, cut: bool) {
-        self.link(from, to).cut = cut;
-    }
-
     /// Takes one direction of a link down on top of the shape, or ends that.
     pub(crate) fn flap(&mut self, from: usize, to: usize, gone: bool) {
-        let link = self.link(from, to);
-        link.flapped = gone;
-        link.unmet[FLAPPED] |= gone;
+        self.topology.cut(Fault::Flap, from, to, gone);
+        self.link(from, to).unmet[FLAPPED] |= gone;
     }
 
     /// A trouble of a link is over; what it holds back it still holds back.
@@ -299,11 +229,10 @@ impl Network {
             let doublings = rng.next_u64().trailing_zeros().min(10);
             delay *= (8 << doublings).min(most_times(plan, Fault::HeavyTail));
         }
-        let is_cut = self.is_cut(from, to);
-        let Self { links, struck, nodes, .. } = self;
+        let Self { links, struck, nodes, topology, .. } = self;
         let link = &mut links[from * *nodes + to];
-        if is_cut {
-            if link.flapped {
+        if topology.is_cut(from, to) {
+            if topology.is_cut_by(Fault::Flap, from, to) {
                 link.meets(FLAPPED, struck);
             }
             return Fate::Lost;
@@ -402,24 +331,6 @@ fn most_times(plan: &Plan, kind: Fault) -> u32 {
 fn late(rng: &mut Rng, most: Duration) -> Duration {
     let part = rng.range(0..1_001_u32);
     most * part / 1_000 * part / 1_000
-}
-
-fn is_cut_by(shape: &Shape, from: usize, to: usize) -> bool {
-    match shape {
-        Shape::Whole => false,
-        Shape::Split(left, right) => {
-            (left.contains(&from) && right.contains(&to))
-                || (right.contains(&from) && left.contains(&to))
-        }
-        Shape::Mute(node) => from == *node,
-        Shape::Deaf(node) => to == *node,
-        Shape::Row(order, round) => {
-            let place = |node| order.iter().position(|other| *other == node);
-            let (Some(a), Some(b)) = (place(from), place(to)) else { return false };
-            let apart = a.abs_diff(b);
-            apart > 1 && !(*round && apart == order.len() - 1)
-        }
-    }
 }
 
 fn nanos(span: Duration) -> u64 {

@@ -95,13 +95,15 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.trace.note(self.now, || TraceEvent::Strikes { fault, node: node.map(name), until });
     }
 
-    pub(super) fn note_network(&mut self, shape: &impl core::fmt::Display) {
+    /// Notes which links stand, in these words or in the network's own.
+    pub(super) fn note_network(&mut self, words: Option<String>) {
         let (nodes, network) = (self.nodes.len(), &self.network);
         self.trace.note(self.now, || {
             let pairs = (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to)));
-            let cut = pairs.filter(|(from, to)| network.is_cut(*from, *to));
+            let cut = pairs.filter(|(from, to)| network.topology.is_cut(*from, *to));
             let cut = cut.map(|(from, to)| (name(from), name(to))).collect();
-            TraceEvent::Network { shape: shape.to_string(), cut }
+            let shape = words.unwrap_or_else(|| network.topology.to_string());
+            TraceEvent::Network { shape, cut }
         });
     }
 

@@ -80,7 +80,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         boot: BootCounter,
         bytes: &[u8],
     ) -> Result<(), Broken> {
-        if self.network.is_cut(from, to) {
+        if self.network.topology.is_cut(from, to) {
             self.count("cut off");
             self.note_arrival(number, (from, to), Arrival::CutOff, None);
             return Ok(());

@@ -78,7 +78,7 @@ fn a_sound_machine_passes() {
     let totals = total::<SOUND>().run();
     assert_eq!(totals.seeds(), 10);
     assert!(totals.count("acknowledged") > 5_000, "{totals}");
-    assert!(totals.count("recovery") > 50, "{totals}");
+    assert!(totals.count("recovery") > 20, "{totals}");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn report_of<const BUG: u8>(expected: &str) -> String {
     println!("{report}\n");
     assert!(report.contains(expected), "{report}");
     assert!(report.contains("what to do: "), "{report}");
-    assert!(report.contains(".seeds(0..1).run();"), "{report}");
+    assert!(report.contains("again, alone: sim::<it::yours::Total<"), "{report}");
     report
 }
 

@@ -92,6 +92,8 @@ kinds! {
     Chain "chain": "The ring with one link missing" { every: 20_000 => 3_000, lasts: 500 => 10_000 };
     Flap "flap": "Links go and come fast"
         { every: 15_000 => 2_000, lasts: 20 => 5_000, size: 1 => 20 } "times";
+    Swizzle "swizzle": "Some nodes go off the network one by one, and come back in another order"
+        { every: 20_000 => 3_000, lasts: 500 => 10_000 };
     Reset "reset": "Connections break, with nothing else wrong" { every: 15_000 => 1_000 };
     SlowLink "slow-link": "A link is slow"
         { every: 15_000 => 2_000, lasts: 500 => 10_000, size: 10 => 1_000 } "times as slow";
@@ -107,10 +109,10 @@ kinds! {
     CrashAll "crash-all": "All nodes die at once, or a majority of them"
         { every: 60_000 => 10_000, lasts: 500 => 5_000 };
     Pause "pause": "A node stops for a while, then goes on with what it knew"
-        { every: 20_000 => 3_000, lasts: 100 => 30_000 };
+        { every: 30_000 => 4_000, lasts: 100 => 60_000 };
     SlowNode "slow-node": "A node does everything slowly"
         { every: 20_000 => 3_000, lasts: 500 => 10_000, size: 2 => 100 } "times as slow";
-    Drift "drift": "Clocks run at different speeds" { size: 500 => 200_000 } "parts in a million";
+    Drift "drift": "Clocks run at different speeds" { size: 500 => 500_000 } "parts in a million";
     ClockJump "clock-jump": "A clock jumps ahead"
         { every: 20_000 => 2_000, size: 100 => 3_600_000 } "ms";
     LateTimer "late-timer": "Timers fire late" { share: 5_000 => 200_000, lasts: 20 => 2_000 };
@@ -128,8 +130,8 @@ kinds! {
         { every: 40_000 => 6_000, lasts: 500 => 10_000, size: 60_000 => 0 } "bytes left";
     SlowDisk "slow-disk": "A disk is slow for a while"
         { every: 40_000 => 6_000, lasts: 500 => 20_000, size: 2 => 500 } "times as slow";
-    StuckDisk "stuck-disk": "A disk does nothing for a while"
-        { every: 40_000 => 8_000, lasts: 100 => 30_000 };
+    StuckDisk "stuck-disk": "A disk does nothing for a while, or for the rest of the run"
+        { every: 60_000 => 8_000, lasts: 100 => 120_000 };
     // Clients.
     Sizes "sizes": "Commands of very different sizes, up to the limit" {};
     ImpatientClients "impatient-clients": "Clients give up before they hear how a call ended"

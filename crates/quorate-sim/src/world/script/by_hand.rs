@@ -8,9 +8,10 @@ use core::time::Duration;
 use quorate::StateMachine;
 use quorate_log::fault::{Fault as DiskFault, Loss};
 
-use super::super::network::{Delays, Shape};
+use super::super::network::Delays;
 use super::super::node::{Node, State};
 use super::super::plan::Fault;
+use super::super::topology::Shape;
 use super::super::trace::LinkState;
 use super::super::workload::Workload;
 use super::super::{Event, World, nanos};
@@ -21,47 +22,54 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Nobody talks to this node and it talks to nobody, until [`World::reconnect`].
     pub fn isolate(&mut self, node: usize) {
         self.by_hand(Fault::Split, Some(node), None);
-        self.network.isolate(node, true);
+        self.network.topology.isolate(Fault::Split, node, true);
+        self.note_links_of(node);
+    }
+
+    /// A node goes off the network as one of several, or comes back.
+    pub fn swizzle(&mut self, node: usize, is_alone: bool) {
+        self.by_hand(Fault::Swizzle, Some(node), None);
+        self.network.topology.isolate(Fault::Swizzle, node, is_alone);
         self.note_links_of(node);
     }
 
     /// Ends [`World::isolate`]; links between two nodes stand when neither is isolated.
     pub fn reconnect(&mut self, node: usize) {
-        self.network.isolate(node, false);
+        self.network.topology.isolate(Fault::Split, node, false);
         self.note_links_of(node);
     }
 
     /// Whether a node is isolated.
     #[must_use]
     pub fn is_isolated(&self, node: usize) -> bool {
-        self.network.is_isolated(node)
+        self.network.topology.is_isolated(node)
     }
 
     /// No link between the two sides stands; a node on neither side is a bridge between them.
     pub fn partition(&mut self, left: &[usize], right: &[usize]) {
         let is_bridged = left.len() + right.len() < self.nodes.len();
         let fault = if is_bridged { Fault::Bridge } else { Fault::Split };
-        self.shape(fault, &Shape::Split(left.to_vec(), right.to_vec()));
+        self.shape(fault, Shape::Split(left.to_vec(), right.to_vec()));
     }
 
     /// Nothing that this node says is heard.
     pub fn mute(&mut self, node: usize) {
-        self.shape(Fault::OneWay, &Shape::Mute(node));
+        self.shape(Fault::OneWay, Shape::Mute(node));
     }
 
     /// Nothing that is said reaches this node.
     pub fn deafen(&mut self, node: usize) {
-        self.shape(Fault::OneWay, &Shape::Deaf(node));
+        self.shape(Fault::OneWay, Shape::Deaf(node));
     }
 
     /// Each node talks to its two neighbours in this order alone, the last to the first.
     pub fn make_ring(&mut self, order: &[usize]) {
-        self.shape(Fault::Ring, &Shape::Row(order.to_vec(), true));
+        self.shape(Fault::Ring, Shape::Row(order.to_vec(), true));
     }
 
     /// Each node talks to its neighbours in this order alone.
     pub fn make_chain(&mut self, order: &[usize]) {
-        self.shape(Fault::Chain, &Shape::Row(order.to_vec(), false));
+        self.shape(Fault::Chain, Shape::Row(order.to_vec(), false));
     }
 
     /// Cuts one direction of a link, or lets it stand again.
@@ -106,7 +114,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Every link stands and is as fast as others; nobody is isolated.
     pub fn mend_links(&mut self) {
         self.network.mend_links();
-        self.note_network(&Shape::Whole);
+        self.note_network(None);
     }
 
     /// This part of all messages is lost.
@@ -173,16 +181,18 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     fn note_links_of(&mut self, node: usize) {
         for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
             for (from, to) in [(node, peer), (peer, node)] {
-                let is_cut = self.network.is_cut(from, to);
+                let is_cut = self.network.topology.is_cut(from, to);
                 let state = if is_cut { LinkState::Cut } else { LinkState::Stands };
                 self.note_link(from, to, state, None);
             }
         }
     }
 
-    fn shape(&mut self, fault: Fault, shape: &Shape) {
+    /// The network has this shape and no other.
+    fn shape(&mut self, fault: Fault, shape: Shape) {
         self.by_hand(fault, None, None);
-        self.reshape(shape);
+        self.network.topology.forget_shapes();
+        self.reshape(fault, shape);
     }
 }
 

@@ -18,6 +18,7 @@ fn script_of(fault: Fault) -> fn() -> Struck {
         Fault::HeavyTail => network::messages_that_linger_hold_nobody_up,
         Fault::Corrupt => network::damaged_messages_are_dropped,
         Fault::Fragment => network::frames_in_pieces_are_frames_or_nothing,
+        Fault::Swizzle => network::nodes_that_go_one_by_one_come_back_to_one_leader,
         Fault::Reset => network::connections_that_break_lose_nothing,
         Fault::Replay => network::messages_of_the_past_change_nothing,
         Fault::Split => network::a_leader_that_is_cut_off_serves_nothing_and_steps_down,

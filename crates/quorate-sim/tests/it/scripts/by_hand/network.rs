@@ -195,6 +195,27 @@ pub(super) fn a_flapping_link_deposes_nobody() -> Struck {
     struck(world)
 }
 
+/// All but one go off the network one by one, the leader first, and come back in another order.
+pub(super) fn nodes_that_go_one_by_one_come_back_to_one_leader() -> Struck {
+    let (mut world, leader) = led(5);
+    let rest = others(&world, leader);
+    let term = world.highest_term();
+    let doubted = world.call(leader, &"in doubt".to_owned());
+    for node in [leader, rest[0], rest[1], rest[2]] {
+        world.swizzle(node, true);
+        world.let_pass(2 * ELECTION);
+    }
+    assert!(world.leaders().is_empty(), "nobody hears a majority");
+    assert!(world.highest_term().0 <= term.0 + 2, "two could still elect somebody");
+    for node in [rest[1], leader, rest[0], rest[2]] {
+        world.swizzle(node, false);
+        world.let_pass(millis(300));
+    }
+    agree(&mut world, "together again", 5, 10 * ELECTION);
+    assert!(ended(&mut world, doubted, ELECTION) != "waits");
+    struck(world)
+}
+
 pub(super) fn a_slow_link_holds_up_one_follower_alone() -> Struck {
     let (mut world, leader) = led(3);
     let follower = others(&world, leader)[0];

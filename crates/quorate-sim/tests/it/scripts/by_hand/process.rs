@@ -1,8 +1,10 @@
 //! Faults of processes and clocks.
 
+use core::time::Duration;
+
 use quorate_sim::world::script::Scripted;
 
-use super::super::steps::{ELECTION, agree, end, ended, led, led_from, millis, others};
+use super::super::steps::{ELECTION, agree, end, ended, led, led_from, millis, others, recovers};
 use super::Struck;
 
 fn struck(world: Scripted) -> Struck {
@@ -102,17 +104,30 @@ pub(super) fn what_was_acknowledged_survives_power_failure_everywhere() -> Struc
 }
 
 /// The old leader wakes up with what it knew, before it hears of anything.
-pub(super) fn a_paused_leader_serves_nothing_stale_and_steps_down() -> Struck {
+fn a_leader_pauses(span: Duration) -> Struck {
     let (mut world, old) = led(3);
-    world.pause(old, millis(5_000));
+    let begin = world.now();
+    world.pause(old, span);
     let read = world.read(old, ());
     world.wait_until("another leads", 10 * ELECTION, |w| w.leader() != Some(old));
     agree(&mut world, "newer", 2, ELECTION);
-    world.wait_until("it steps down", millis(5_100), |w| w.leaders().iter().all(|l| l.0 != old));
-    assert!(world.now() > millis(5_000), "not before it went on");
+    world.wait_until("it steps down", span + millis(100), |w| {
+        w.leaders().iter().all(|l| l.0 != old)
+    });
+    assert!(world.now() >= begin + span, "not before it went on");
     let answer = ended(&mut world, read, millis(5_000));
     assert!(answer == "newer" || answer == "refused", "{answer}");
     struck(world)
+}
+
+pub(super) fn a_paused_leader_serves_nothing_stale_and_steps_down() -> Struck {
+    a_leader_pauses(millis(5_000))
+}
+
+#[test]
+fn a_leader_that_was_paused_for_ten_minutes_serves_nothing_stale() {
+    let Struck::Scripted(mut world) = a_leader_pauses(millis(600_000)) else { unreachable!() };
+    recovers(&mut world);
 }
 
 pub(super) fn a_slow_follower_holds_up_nobody() -> Struck {
