@@ -86,6 +86,9 @@ pub(crate) struct Arguments {
     /// Show what each kind of thread of the servers costs
     #[arg(long, conflicts_with = "compare")]
     pub(super) threads: bool,
+    /// Measure one sync of the disk and one round trip over loopback as well, in turns with the load
+    #[arg(long, conflicts_with_all = ["compare", "endpoints"])]
+    pub(super) floor: bool,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

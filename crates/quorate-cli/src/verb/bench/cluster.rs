@@ -1,6 +1,6 @@
 //! Where the load goes: a cluster that runs somewhere, or one of our own in a temporary directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{env, fs, process};
 
@@ -51,6 +51,11 @@ impl Own {
             own.processes.push(started.map_err(|error| failed("start a server", &error))?);
         }
         Ok(own)
+    }
+
+    /// Where the servers have their directories.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(super) fn endpoints(&self) -> Vec<String> {

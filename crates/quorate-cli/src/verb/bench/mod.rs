@@ -1,12 +1,14 @@
 //! `quorate bench`: loads any server that speaks the etcd v3 API, and says what it cost.
 //!
 //! `connection` is one HTTP/2 connection with next to nothing in between, `load` the clients on it,
-//! `meter` the processor time of everybody, `threads` that of each thread, `ratio` and `report` what comes out. Two clusters are
-//! compared in windows that take turns, so that what else the machine does meets both.
+//! `meter` the processor time of everybody, `threads` that of each thread, `floor` what disk and network take by
+//! themselves, `ratio` and `report` what comes out. Two clusters are compared in windows that take turns, so that what else the
+//! machine does meets both.
 
 mod arguments;
 mod cluster;
 mod connection;
+mod floor;
 mod load;
 pub(super) mod meter;
 mod ratio;
@@ -14,6 +16,7 @@ mod report;
 mod threads;
 
 use std::io::{IsTerminal, Write, stderr};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -21,6 +24,7 @@ use serde_json::json;
 pub(crate) use self::arguments::Arguments;
 use self::cluster::Own;
 use self::connection::RequestError;
+use self::floor::Floor;
 use self::load::{Load, Operation, Shape, Window};
 use self::ratio::Ratio;
 use self::report::Measured;
@@ -57,13 +61,25 @@ async fn measure(arguments: &Arguments, shape: &Shape) -> Result<(), Failure> {
     };
     let mut side = Side::ready(arguments, &endpoints, pids, shape).await?;
     let bar = Bar::new(arguments.duration);
-    side.window(arguments.warm_up, arguments.duration, 1, |window| bar.show(window)).await?;
+    let floor = match own.as_ref().filter(|_| arguments.floor) {
+        Some(own) => Some(side.above_floor(own.folder(), arguments).await?),
+        None => {
+            let length = arguments.duration;
+            side.window(arguments.warm_up, length, 1, |window| bar.show(window)).await?;
+            None
+        }
+    };
     bar.clear();
     side.close()?;
+    let above = floor.as_ref().map(|floor| side.measured.above(floor));
     if arguments.json {
-        println!("{}", json!({ "load": report::title(shape), "result": side.measured.as_json() }));
+        let result = side.measured.as_json();
+        println!("{}", json!({ "load": report::title(shape), "result": result, "floor": above }));
     } else {
         println!("{}\n{}", report::title(shape), report::table(&[("", &side.measured)]));
+        if let Some(above) = above {
+            println!("{}", report::above(&above));
+        }
         if arguments.threads {
             println!("{}", threads::table(&side.measured.threads, side.measured.requests()));
         }
@@ -173,6 +189,24 @@ impl Side {
         Ok(one)
     }
 
+    /// Windows of load that take turns with windows of what disk and network take by themselves; the
+    /// load has all of the time, the others as much on top.
+    async fn above_floor(
+        &mut self,
+        folder: &Path,
+        arguments: &Arguments,
+    ) -> Result<Floor, Failure> {
+        let mut floor = Floor::new(folder).map_err(|error| no_floor(folder, &error))?;
+        self.window(arguments.warm_up, TURN, 0, |_| {}).await?;
+        self.measured = Measured::new(self.measured.servers_known);
+        let length = arguments.duration / arguments.windows;
+        for turn in 0..arguments.windows {
+            floor.window(length).map_err(|error| no_floor(folder, &error))?;
+            self.window(TURN, length, u64::from(turn) << 20, |_| {}).await?;
+        }
+        Ok(floor)
+    }
+
     fn read(&self) -> Result<meter::Reading, Failure> {
         meter::read(&self.pids).map_err(|error| no_figures(&self.pids, &error))
     }
@@ -201,6 +235,15 @@ fn lost(error: &RequestError) -> Failure {
         format!("the load could not be carried: {error}"),
         "the servers stopped, or refuse what the load asks for",
         "`quorate status` shows how they are",
+    )
+}
+
+fn no_floor(folder: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        Exit::Unserved,
+        format!("cannot measure the disk of {} and loopback: {error}", folder.display()),
+        "the directory is full or not writable, or no local connection can be made",
+        "set TMPDIR to a directory with room, or leave out --floor",
     )
 }
 

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
+use super::floor::Floor;
 use super::load::{Operation, Shape, Window};
 use super::meter::Used;
 use super::threads::{self, Threads};
@@ -58,6 +60,17 @@ impl Measured {
         self.used.others / self.used.wall.max(1e-9)
     }
 
+    /// What disk and network took by themselves, and how many times that a request took: microseconds
+    /// in the middle of all.
+    pub(super) fn above(&self, floor: &Floor) -> Value {
+        let micros = |all: &Histogram<u64>| all.value_at_quantile(0.5) as f64 / 1e3;
+        json!({
+            "sync_p50_us": micros(&floor.syncs),
+            "round_trip_p50_us": micros(&floor.trips),
+            "p50_ratio": self.millis(0.5) * 1e3 / floor.micros(0.5),
+        })
+    }
+
     pub(super) fn as_json(&self) -> Value {
         let errors: Vec<Value> = self
             .window
@@ -101,6 +114,17 @@ pub(super) fn title(shape: &Shape) -> String {
         shape.connections.min(shape.clients),
         shape.value_bytes,
         shape.keys
+    )
+}
+
+/// What [`Measured::above`] found, for people.
+pub(super) fn above(found: &Value) -> String {
+    let number = |name: &str| found[name].as_f64().unwrap_or_default();
+    format!(
+        "one sync takes {:.0} us and one round trip over loopback {:.0} us, a request {:.2} times both",
+        number("sync_p50_us"),
+        number("round_trip_p50_us"),
+        number("p50_ratio")
     )
 }
 
