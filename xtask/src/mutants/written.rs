@@ -1,7 +1,8 @@
 //! The written tests: each must pass as the code is, and fail with its mutant.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -74,28 +75,43 @@ fn run_test(program: &Path, test: &Test, mutant: &str) -> Result<Verdict, String
     let Some(output) = within(child, PATIENCE)? else {
         return Err(format!("{test} does not end with mutant {mutant:?}"));
     };
-    if output.contains("1 passed; 0 failed") {
+    let Output { status, text } = output;
+    if text.contains("1 passed; 0 failed") {
         Ok(Verdict::Passed)
-    } else if output.contains("0 passed; 1 failed") || !output.contains("test result") {
+    } else if text.contains("0 passed; 1 failed") || status.signal() == Some(ABORTED) {
         Ok(Verdict::Failed)
-    } else {
+    } else if text.contains("test result") {
         Err(format!("{test} was not run: is its name still right?"))
+    } else {
+        Err(format!("{test} ended with {status} and shows nothing"))
     }
 }
 
-/// What a program printed, where it ended in time.
-pub(super) fn within(mut child: Child, patience: Duration) -> Result<Option<String>, String> {
+/// The signal of a process that aborts: a panic where none can be caught.
+pub(super) const ABORTED: i32 = 6;
+
+/// How a program ended, and what it printed.
+pub(super) struct Output {
+    pub(super) status: ExitStatus,
+    pub(super) text: String,
+}
+
+/// How a program ended, where it did in time.
+pub(super) fn within(mut child: Child, patience: Duration) -> Result<Option<Output>, String> {
     let began = Instant::now();
     let output = child.stdout.take().expect("standard output was asked for as a pipe");
     let reader = thread::spawn(move || std::io::read_to_string(output));
-    while child.try_wait().map_err(|error| error.to_string())?.is_none() {
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            break status;
+        }
         if began.elapsed() > patience {
             child.kill().map_err(|error| error.to_string())?;
             child.wait().map_err(|error| error.to_string())?;
             return Ok(None);
         }
         thread::sleep(Duration::from_millis(5));
-    }
+    };
     let text = reader.join().expect("reading does not panic").map_err(|error| error.to_string())?;
-    Ok(Some(text))
+    Ok(Some(Output { status, text }))
 }
