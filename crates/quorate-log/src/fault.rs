@@ -8,7 +8,8 @@
 //!
 //! What is modelled:
 //!
-//! - unsynced sectors survive or not, each on its own, also only some 64-byte chunks of one;
+//! - unsynced sectors survive or not, each on its own, also only some 64-byte chunks of one; on a disk
+//!   of larger sectors, what shares one with an unsynced write may turn to zeros with it;
 //! - the length of a file that grew survives or not, apart from its bytes; what lies between reads
 //!   as zeros;
 //! - unsynced directory operations survive or not, each on its own, in any combination;
@@ -51,6 +52,8 @@ pub enum Loss {
 pub enum Fault {
     /// The operation fails and changes nothing.
     Fails,
+    /// A write fails and changes nothing.
+    WriteFails,
     /// A write takes only half of its bytes, then fails.
     ShortWrite,
     /// A sync fails; the unsynced bytes are gone, and the next sync succeeds.
@@ -124,6 +127,7 @@ impl FaultFs {
             faults: BTreeMap::new(),
             struck: Vec::new(),
             room: None,
+            sector_bytes: SECTOR_BYTES,
             crashed: false,
         };
         let disk = Arc::new(Mutex::new(disk));
@@ -185,6 +189,17 @@ impl FaultFs {
     #[must_use]
     pub fn take_struck(&self) -> Vec<Fault> {
         std::mem::take(&mut self.disk().struck)
+    }
+
+    /// How many bytes the device writes at once: a power failure may harm all that share a sector with
+    /// what was being written. 512 unless told.
+    ///
+    /// # Panics
+    ///
+    /// When it is not a multiple of 512.
+    pub fn set_sector_bytes(&self, bytes: usize) {
+        assert!(bytes > 0 && bytes.is_multiple_of(SECTOR_BYTES), "{bytes} bytes are no sector");
+        self.disk().sector_bytes = bytes;
     }
 
     /// Bounds the bytes of all files together.

@@ -26,7 +26,7 @@ use crate::rng::Rng;
 use crate::run::{Lines, Options, Outcome, Run, Target};
 use crate::totals::{Bounds, Totals};
 use crate::world::workload::{Fingerprint, Request};
-use crate::world::{Faults, Plan};
+use crate::world::{Fault, Faults, Plan};
 
 /// Overrides the number of seeds of every [`Sim::run`]: the first seed stays.
 const SEEDS_VARIABLE: &str = "QUORATE_SIM_SEEDS";
@@ -67,11 +67,16 @@ const SEEDS_VARIABLE: &str = "QUORATE_SIM_SEEDS";
 /// ```
 pub fn sim<M: StateMachine + Default>() -> Sim<M> {
     Sim {
-        options: Options { clients: 8, ..Options::default() },
+        options: Options { clients: 8, faults: yours(Faults::all()), ..Options::default() },
         seeds: 0..100,
         parts: Parts { commands: None, queries: None, fingerprint: None, model: None },
         traced: false,
     }
+}
+
+/// Of what sizes commands are is up to the workload.
+fn yours(faults: Faults) -> Faults {
+    faults.without(Fault::Sizes)
 }
 
 /// A simulated cluster under construction; see [`sim`].
@@ -124,7 +129,7 @@ impl<M: StateMachine + Default> Sim<M> {
 
     /// What may go wrong; all kinds of faults unless said. Each seed draws some of them.
     pub fn faults(mut self, faults: Faults) -> Self {
-        self.options.faults = faults;
+        self.options.faults = yours(faults);
         self
     }
 

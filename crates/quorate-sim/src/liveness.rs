@@ -103,6 +103,9 @@ impl<M: StateMachine + Default, W: Workload<M>> Recovery<'_, M, W> {
             }
             executed
         })?;
+        if written {
+            self.world.note_count("written after mending");
+        }
         // Clients that hardly ask for anything hardly get anything.
         if written || asked_at.is_none_or(|at| at > self.bound(3)) {
             return Ok(());

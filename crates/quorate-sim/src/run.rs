@@ -237,7 +237,7 @@ fn both_phases<M: StateMachine + Default, W: Workload<M>>(
     world: &mut World<M, W>,
     options: &Options,
 ) -> Result<(), Broken> {
-    world.run_for(options.duration)?;
+    disasters(world, options.duration)?;
     liveness::check(world, usual_raft().election_timeout().1)?;
     world.read_disks()?;
     world.replay()?;
@@ -249,6 +249,26 @@ fn both_phases<M: StateMachine + Default, W: Workload<M>>(
         }
         Err(what) => Err(Broken::new("linearizability", what)),
     }
+}
+
+/// Lets anything go wrong for so long; where fewer than half of the requests were acknowledged, for up
+/// to as long again, so that a seed whose nodes were stuck or paused most of the time shows
+/// something, too.
+fn disasters<M: StateMachine + Default, W: Workload<M>>(
+    world: &mut World<M, W>,
+    duration: Duration,
+) -> Result<(), Broken> {
+    const PARTS: u32 = 6;
+    world.run_for(duration)?;
+    for _ in 0..PARTS {
+        let counts = world.counts();
+        let of = |what| counts.get(what).copied().unwrap_or_default();
+        if of("acknowledged") * 2 >= of("offered") {
+            break;
+        }
+        world.run_for(duration / PARTS)?;
+    }
+    Ok(())
 }
 
 thread_local! {

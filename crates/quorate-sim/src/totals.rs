@@ -15,16 +15,32 @@ use crate::world::{Fault, Faults, usual_raft};
 /// Seeds from which on a run must have shown everything.
 const ENOUGH_SEEDS: u64 = 100;
 
-/// What a cluster goes through, by the names of the world's counters, and whether it needs faults.
-const STEPS: [(&str, bool); 8] = [
-    ("acknowledged", false),
-    ("dry run", false),
-    ("campaign", false),
-    ("leader", false),
-    ("following", false),
-    ("recovery", false),
-    ("unknown", true),
-    ("truncation", true),
+/// What a step of [`STEPS`] needs to happen at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// Every kind of fault.
+    Faults,
+    /// Those, and more than two nodes.
+    Network,
+}
+
+/// What a cluster goes through, by the names of the world's counters.
+const STEPS: [(&str, Needs); 14] = [
+    ("acknowledged", Needs::Nothing),
+    ("dry run", Needs::Nothing),
+    ("campaign", Needs::Nothing),
+    ("leader", Needs::Nothing),
+    ("following", Needs::Nothing),
+    ("recovery", Needs::Nothing),
+    ("written after mending", Needs::Nothing),
+    ("unknown", Needs::Faults),
+    ("truncation", Needs::Faults),
+    ("read back", Needs::Faults),
+    ("torn tail cut", Needs::Faults),
+    ("recovery failed", Needs::Faults),
+    ("just a quorum mended", Needs::Network),
+    ("partitions overlap", Needs::Network),
 ];
 
 /// Of a hundred requests that are offered, over a whole run, so many must be acknowledged.
@@ -72,6 +88,11 @@ impl Bounds {
     pub fn of(options: &Options) -> Self {
         let kinds: Vec<Fault> = options.faults.iter().collect();
         let is_full = kinds.len() == Fault::ALL.len();
+        let is_met = |needs| match needs {
+            Needs::Nothing => true,
+            Needs::Faults => is_full,
+            Needs::Network => is_full && options.nodes > 2,
+        };
         let usual = Options::default();
         // Fewer nodes stand still with each that dies; more requests wait for their clients.
         let is_usual = options.nodes >= usual.nodes && options.rate <= usual.rate;
@@ -82,7 +103,11 @@ impl Bounds {
             faults: u64::from(is_full),
             // One node, or two, have no network to speak of.
             kinds: if options.nodes > 2 { options.faults.clone() } else { Faults::none() },
-            steps: STEPS.iter().filter(|step| is_full || !step.1).map(|step| step.0).collect(),
+            steps: STEPS
+                .iter()
+                .filter(|(_, needs)| is_met(*needs))
+                .map(|(step, _)| *step)
+                .collect(),
             rare: RARE.to_vec(),
         }
     }

@@ -56,6 +56,8 @@ pub(super) struct Disk {
     pub(super) struck: Vec<Fault>,
     /// Most bytes that all files may have.
     pub(super) room: Option<u64>,
+    /// Bytes that the device writes at once.
+    pub(super) sector_bytes: usize,
     pub(super) crashed: bool,
 }
 
@@ -96,7 +98,11 @@ impl Disk {
             Some(Fault::NoSpace) => Err(io::ErrorKind::StorageFull.into()),
             Some(Fault::Denied) => Err(io::ErrorKind::PermissionDenied.into()),
             Some(
-                Fault::ShortWrite | Fault::SyncLosesData | Fault::SyncForgets | Fault::SyncLies,
+                Fault::WriteFails
+                | Fault::ShortWrite
+                | Fault::SyncLosesData
+                | Fault::SyncForgets
+                | Fault::SyncLies,
             ) => self.fault_in_file(operation, name, run),
         }
     }
@@ -112,7 +118,7 @@ impl Disk {
         let inode = self.names.get(name).copied();
         let Some(inode) = inode else { return run(self) };
         let is_met = match fault {
-            Some(Fault::ShortWrite) => operation == Operation::Write,
+            Some(Fault::ShortWrite | Fault::WriteFails) => operation == Operation::Write,
             _ => operation == Operation::Sync,
         };
         if let Some(fault) = fault.filter(|_| is_met) {
@@ -132,6 +138,9 @@ impl Disk {
                     file.present.take_sector(&before.present, *sector);
                 }
                 result.and_then(|_| Err(io::ErrorKind::WriteZero.into()))
+            }
+            (Some(Fault::WriteFails), Operation::Write) => {
+                Err(io::Error::other("an injected failure of a write"))
             }
             (Some(Fault::SyncLosesData), Operation::Sync) => {
                 self.inodes[inode].forget();
@@ -199,6 +208,9 @@ impl Disk {
             };
             let mut after = file.durable.clone();
             after.resize(file.present.len().max(file.durable.len()));
+            if matches!(loss, Loss::Seeded(_)) && self.sector_bytes > SECTOR_BYTES {
+                chance.harm_neighbours(&mut after, &sectors, self.sector_bytes / SECTOR_BYTES);
+            }
             for sector in sectors {
                 match loss {
                     Loss::Nothing => after.take_sector(&file.present, sector),
@@ -301,6 +313,23 @@ impl Chance {
 
     fn coin(&mut self) -> bool {
         self.next() & 1 == 1
+    }
+
+    /// Turns to zeros, now and then, what lies in a sector of the device in which something was being
+    /// written, and was not itself written.
+    fn harm_neighbours(&mut self, target: &mut Image, dirty: &[usize], wide: usize) {
+        let zeros = Image::of(&vec![0; target.len()]);
+        let mut devices: Vec<usize> = dirty.iter().map(|sector| sector / wide).collect();
+        devices.dedup();
+        for device in devices {
+            if !self.next().is_multiple_of(4) {
+                continue;
+            }
+            let within = device * wide..(device + 1) * wide;
+            for sector in within.filter(|sector| dirty.binary_search(sector).is_err()) {
+                target.take_sector(&zeros, sector);
+            }
+        }
     }
 
     /// Lets a sector survive, or not, or some of its chunks.

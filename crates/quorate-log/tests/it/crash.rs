@@ -221,15 +221,28 @@ fn a_torn_vote_leaves_the_one_before() {
 
 #[test]
 fn sectors_of_4096_bytes_are_as_safe() {
-    let options = OpenOptions {
-        config: quorate_log::LogConfig {
-            sector_bytes: 4096,
-            segment_bytes: 64 << 10,
-            ..options().config
-        },
-        ..options()
-    };
+    let options = sectors_of(4096);
+    let (fs, unsynced) = three_entries_and_an_unsynced_one(&options);
+    assert_eq!(unsynced, 16);
+    for seed in 0..500 {
+        let fs = fs.duplicate();
+        fs.crash(&Loss::Seeded(seed));
+        let mut again = quorate_log::open_blocking(fs.reboot(), options.clone()).unwrap();
+        let seen = contents(&mut again);
+        assert!(seen.entries.len() == 3 || seen.entries.len() == 4);
+    }
+}
+
+fn sectors_of(sector_bytes: u32) -> OpenOptions {
+    let config =
+        quorate_log::LogConfig { sector_bytes, segment_bytes: 64 << 10, ..options().config };
+    OpenOptions { config, ..options() }
+}
+
+/// A disk of 4096-byte sectors, and how many of 512 bytes on it are not synced.
+fn three_entries_and_an_unsynced_one(options: &OpenOptions) -> (FaultFs, usize) {
     let fs = FaultFs::new();
+    fs.set_sector_bytes(4096);
     let mut recovered = quorate_log::open_blocking(fs.another(), options.clone()).unwrap();
     recovered.log.found(crate::support::CLUSTER, Vec::new()).unwrap();
     recovered.log.enqueue(quorate_log::Write {
@@ -239,14 +252,22 @@ fn sectors_of_4096_bytes_are_as_safe() {
     settle(&mut recovered.log).unwrap();
     recovered.log.enqueue(append(2, entries(4, 1, 1, 7000)));
     recovered.log.step().unwrap();
-    assert_eq!(fs.unsynced_sectors().len(), 16);
-    for seed in 0..500 {
+    let unsynced = fs.unsynced_sectors().len();
+    (fs, unsynced)
+}
+
+#[test]
+fn a_log_that_is_told_too_small_a_sector_loses_what_shares_one() {
+    let options = sectors_of(512);
+    let (fs, _) = three_entries_and_an_unsynced_one(&options);
+    let harmed = (0..500).filter(|seed| {
         let fs = fs.duplicate();
-        fs.crash(&Loss::Seeded(seed));
-        let mut again = quorate_log::open_blocking(fs.reboot(), options.clone()).unwrap();
-        let seen = contents(&mut again);
-        assert!(seen.entries.len() == 3 || seen.entries.len() == 4);
-    }
+        fs.crash(&Loss::Seeded(*seed));
+        let again = quorate_log::open_blocking(fs.reboot(), options.clone());
+        again.map_or(true, |mut again| contents(&mut again).entries.len() < 3)
+    });
+    let harmed = harmed.count();
+    assert!(harmed > 50, "{harmed}: the disk harms what shares a sector");
 }
 
 #[test]

@@ -4,7 +4,8 @@
 use quorate_core::{Index, Membership, Term, mutant};
 use quorate_log::Entries;
 
-use super::{Broken, Facts, Name, end_of, link_at};
+use super::logs::chain;
+use super::{Broken, Facts, Link, Name, end_of, link_at};
 use crate::world::observed::Seen;
 
 impl Facts {
@@ -87,9 +88,12 @@ impl Facts {
             );
             return Err(Broken::new("state machine safety", what));
         }
+        let first = entries.first();
+        let mut before = link_at(&self.committed, Index(first.0 - 1)).map_or(0, |link| link.hash);
         for entry in entries.iter() {
-            let known = link_at(&self.committed, entry.id.index).map(|link| link.term);
-            if known != Some(entry.id.term) {
+            before = chain(before, &entry);
+            let known = link_at(&self.committed, entry.id.index);
+            if known != Some(Link { term: entry.id.term, hash: before }) {
                 let what =
                     format!("{node} executes the bytes of {} instead", entry.id, node = Name(node));
                 return Err(Broken::new("bytes belong to their entry", what));

@@ -9,7 +9,7 @@ use quorate_log::fault::FaultFs;
 
 use super::atlas::Damage;
 use super::logs::chain;
-use super::{Broken, Facts, Link, Name, end_of, link_at};
+use super::{Believed, Broken, Facts, Link, Name, end_of, link_at};
 
 impl Facts {
     /// A disk reports every write up to `token` durable.
@@ -76,11 +76,16 @@ impl Facts {
                 broken(format!("{node} gives a vote that is not durable", node = Name(node)))
             }
             Message::AppendReply(AppendReply::Accepted { matched })
-                if envelope.term == durable_term && *matched > end_of(&facts.durable) =>
+                if envelope.term == durable_term && *matched > Index::ZERO =>
             {
+                // Its log does not change below what it holds of this leader.
+                let durable = link_at(&facts.durable, *matched);
+                if durable.is_some() && durable == link_at(&facts.log, *matched) {
+                    return Ok(());
+                }
                 let end = end_of(&facts.durable);
                 broken(format!(
-                    "{node} acknowledges {matched} while {end} is durable",
+                    "{node} acknowledges {matched} while other entries are durable, up to {end}",
                     node = Name(node)
                 ))
             }
@@ -159,7 +164,7 @@ impl Facts {
             })?;
             for entry in slices.iter().flat_map(|slice| slice.iter()) {
                 let before = found.last().map_or(0, |link| link.hash);
-                let hash = chain(before, entry.id.index, entry.id.term, entry.payload);
+                let hash = chain(before, &entry);
                 found.push(Link { term: entry.id.term, hash });
                 if self.seen.get(&(entry.id.index.0, entry.id.term.0)) != Some(&hash) {
                     let what = format!(
@@ -180,7 +185,7 @@ impl Facts {
     /// # Errors
     ///
     /// When the peer's disk does not hold it, while the peer lives the boot that acknowledged it; or
-    /// when the match falls within a term, except to nothing when the peer restarted.
+    /// when the match falls within a term, except to nothing, once for each time the peer restarted.
     pub fn progressed(
         &mut self,
         leader: usize,
@@ -189,15 +194,20 @@ impl Facts {
     ) -> Result<(), Broken> {
         let (peer, matched) = (status.id, status.matched);
         let Some(node) = self.position(peer) else { return Ok(()) };
-        let before = self.matches[leader][node].replace((term, matched));
-        let fell = before.is_some_and(|(then, before)| then == term && matched < before);
-        if (fell && matched != Index::ZERO) || status.next <= matched {
+        let boot = self.nodes[node].boot;
+        let before = self.matches[leader][node].filter(|before| before.term == term);
+        let fell = before.is_some_and(|before| matched < before.matched);
+        let falls = before.map_or(0, |before| before.falls) + u64::from(fell);
+        let since = before.map_or(boot, |before| before.since);
+        let forgot = matched == Index::ZERO && falls <= boot - since;
+        if (fell && !forgot) || status.next <= matched {
             let what = format!(
                 "{leader} has {status:?} in {term}, {before:?} before",
                 leader = Name(leader)
             );
             return Err(Broken::new("progress is true", what));
         }
+        self.matches[leader][node] = Some(Believed { term, matched, since, falls });
         if self.nodes[node].marks.term() > term {
             return Ok(());
         }

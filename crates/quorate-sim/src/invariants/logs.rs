@@ -1,7 +1,7 @@
 //! Log Matching (Raft §5.3): two entries of one index and term are one entry, with one past.
 
-use quorate_core::{Index, Term, mutant};
-use quorate_log::{Entries, Write};
+use quorate_core::{Index, mutant};
+use quorate_log::{Entries, EntryRef, Write};
 
 use super::{Broken, Facts, Link, Name, Pending, end_of, link_at};
 use crate::world::observed::digest;
@@ -69,7 +69,7 @@ impl Facts {
                 return Err(Broken::new("no gap in a log", what));
             }
             let before = log.last().map_or(0, |link| link.hash);
-            let hash = chain(before, index, entry.id.term, entry.payload);
+            let hash = chain(before, &entry);
             let link = Link { term: entry.id.term, hash };
             log.push(link);
             links.push(link);
@@ -88,11 +88,15 @@ impl Facts {
     }
 }
 
-/// Hash of an entry and everything before it.
-pub(crate) fn chain(before: u128, index: Index, term: Term, payload: &[u8]) -> u128 {
+/// Hash of an entry, all of it, and everything before it.
+pub(crate) fn chain(before: u128, entry: &EntryRef<'_>) -> u128 {
     let mix = |hash: u128, part: u64| {
         (hash ^ u128::from(part)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
     };
-    let hash = mix(mix(before.rotate_left(64), index.0), term.0);
-    mix(mix(hash, digest(payload)), payload.len() as u64)
+    let envelope = entry.envelope;
+    let hash = mix(mix(before.rotate_left(64), entry.id.index.0), entry.id.term.0);
+    let hash = mix(mix(hash, envelope.kind as u64 ^ envelope.log_time_ms << 8), envelope.session);
+    let sequence = u64::from(envelope.sequence) << 32 | u64::from(envelope.acknowledged_distance);
+    let hash = mix(mix(hash, sequence), digest(entry.payload));
+    mix(hash, entry.payload.len() as u64)
 }

@@ -105,6 +105,17 @@ struct Pending {
     vote: Option<(Term, Option<NodeId>)>,
 }
 
+/// What a leader last believed that a peer holds.
+#[derive(Clone, Copy, Debug)]
+struct Believed {
+    term: Term,
+    matched: Index,
+    /// The peer's boot when this was first looked at in the term.
+    since: u64,
+    /// How often the match fell since.
+    falls: u64,
+}
+
 /// The history that the checks keep.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -123,8 +134,8 @@ pub struct Facts {
     committed_in: Vec<Term>,
     /// Whose quorum committed the latest of them.
     committed_by: Option<Membership>,
-    /// What each leader last believed of each peer, and in which term.
-    matches: Vec<Vec<Option<(Term, Index)>>>,
+    /// What each leader last believed of each peer.
+    matches: Vec<Vec<Option<Believed>>>,
     /// How fast terms pass.
     pub(crate) terms: Terms,
     /// What the first execution of each committed command showed.

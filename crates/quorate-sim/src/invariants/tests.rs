@@ -168,6 +168,12 @@ fn what_is_executed_is_durable_and_has_the_bytes_of_its_entry() {
     builder.push(Index(2), Term(7), &envelope, b"b");
     let foreign = Entries::all(builder.finish());
     broken(facts.applies(0, &foreign), "bytes belong to their entry");
+    // Those of another entry of the same term, and those of this one at another log time.
+    broken(facts.applies(0, &entries(1, 1, &["b", "b"])), "bytes belong to their entry");
+    let mut builder = BlockBuilder::with_capacity(1, 256);
+    let later = quorate_log::Envelope::of(EntryKind::Command, 1);
+    builder.push(Index(1), Term(1), &later, b"a");
+    broken(facts.applies(0, &Entries::all(builder.finish())), "bytes belong to their entry");
 }
 
 #[test]
@@ -209,6 +215,12 @@ fn nothing_is_said_before_it_is_durable() {
     holds(&mut facts, 0, 1, 2, &["a"]);
     says(&facts, 2, accepted(1)).unwrap();
     broken(says(&facts, 2, accepted(2)), "persist before send");
+    // What is durable there is another entry, and what replaces it is not durable yet.
+    let cut = Write { truncate_from: Some(Index(1)), ..write(9, vec![entries(1, 3, &["b"])]) };
+    facts.wrote(0, false, &cut).unwrap();
+    broken(says(&facts, 2, accepted(1)), "persist before send");
+    facts.persisted(0, PersistToken(9)).unwrap();
+    says(&facts, 2, accepted(1)).unwrap();
 }
 
 fn status(term: u64, commit: u64, applied: u64) -> Status {
@@ -297,11 +309,15 @@ fn a_leader_believes_of_its_peers_what_is_so() {
     let mut facts = two_committed();
     facts.progressed(0, Term(1), &peer(2, 3)).unwrap();
     broken(facts.progressed(0, Term(1), &peer(1, 3)), "progress is true");
-    // A peer that restarted has acknowledged nothing.
+    // A peer that restarted has acknowledged nothing; one that did not has.
+    broken(facts.clone().progressed(0, Term(1), &peer(0, 3)), "progress is true");
+    facts.begins(1, 1, Term(1)).unwrap();
     facts.progressed(0, Term(1), &peer(0, 3)).unwrap();
     broken(facts.progressed(0, Term(1), &peer(2, 2)), "progress is true");
     holds(&mut facts, 0, 3, 1, &["c"]);
-    broken(facts.progressed(0, Term(1), &peer(3, 4)), "progress is true");
+    broken(facts.clone().progressed(0, Term(1), &peer(3, 4)), "progress is true");
+    facts.progressed(0, Term(1), &peer(2, 3)).unwrap();
+    broken(facts.progressed(0, Term(1), &peer(0, 3)), "progress is true");
 }
 
 #[test]

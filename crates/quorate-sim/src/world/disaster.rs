@@ -111,6 +111,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Fault::SlowNode if !is_down => {
                 self.note_strike(strike.kind, Some(node), Some(until));
                 self.nodes[node].slower = times;
+                self.nodes[node].ends.slow_node = until;
                 self.at(until, Event::Mend(Mending::Node(node)));
                 true
             }
@@ -199,13 +200,19 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Fault::SlowDisk => {
                 let times = u32::try_from(strike.size).unwrap_or(u32::MAX);
                 self.slow_down_disk(node, times);
+                self.nodes[node].ends.slow_disk = until;
                 self.at(until, Event::Mend(Mending::SlowDisk(node)));
             }
             Fault::DiskFull => {
                 self.fill_up(node, strike.size);
+                self.nodes[node].ends.full_disk = until;
                 self.at(until, Event::Mend(Mending::FullDisk(node)));
             }
-            Fault::WriteError => self.fail_soon(node, Fault::WriteError, DiskFault::Fails),
+            Fault::WriteError => {
+                let any = strike.rng.clone().coin();
+                let fault = if any { DiskFault::Fails } else { DiskFault::WriteFails };
+                self.fail_soon(node, Fault::WriteError, fault);
+            }
             Fault::ShortWrite => self.fail_soon(node, Fault::ShortWrite, DiskFault::ShortWrite),
             kind => {
                 let forgets = strike.rng.clone().coin();
@@ -254,10 +261,19 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             return;
         }
         self.trace.step(self.now, [8, 0, 0]);
+        let now = self.now;
         match mending {
-            Mending::Node(node) => self.nodes[node].slower = 1,
-            Mending::FullDisk(node) => self.nodes[node].disk.limit_room(None),
-            Mending::SlowDisk(node) => self.nodes[node].disk_slower = 1,
+            // A later strike of the kind may end later.
+            Mending::Node(node) if self.nodes[node].ends.slow_node <= now => {
+                self.nodes[node].slower = 1;
+            }
+            Mending::FullDisk(node) if self.nodes[node].ends.full_disk <= now => {
+                self.nodes[node].disk.limit_room(None);
+            }
+            Mending::SlowDisk(node) if self.nodes[node].ends.slow_disk <= now => {
+                self.nodes[node].disk_slower = 1;
+            }
+            Mending::Node(_) | Mending::FullDisk(_) | Mending::SlowDisk(_) => {}
             Mending::Link(trouble, from, to) => {
                 self.network.mend(trouble, from, to);
                 self.note_link(from, to, LinkState::Stands, None);
@@ -366,9 +382,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     /// The next operation of a disk that this kind can befall fails.
     pub(super) fn fail_soon(&mut self, node: usize, kind: Fault, fault: DiskFault) {
-        // Only writes take notice of a short write, and only syncs of what befalls them; a node whose
+        // Only writes and only syncs take notice of what befalls them; a node whose
         // write or sync fails dies, and with it what else was planned.
-        let operations = if kind == Fault::WriteError { 1 } else { SOON };
+        let operations = if fault == DiskFault::Fails { 1 } else { SOON };
         let disk = &self.nodes[node].disk;
         let next = disk.operations() + 1;
         (next..next + operations).for_each(|number| disk.fail_at(number, fault));

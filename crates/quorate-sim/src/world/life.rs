@@ -179,6 +179,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             executed: None,
             executed_bytes: 0,
             reporting: false,
+            read_hit: false,
             reads: Vec::new(),
             effects: Vec::new(),
         }));

@@ -87,9 +87,12 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 return Ok(());
             }
         };
+        // What the log lived through excuses no later failure.
+        self.feel_disk(node);
         self.trace.step(self.now, [5, node as u64, 0]);
         match progress {
             Progress::Idle => {
+                let Some(live) = self.nodes[node].live() else { return Ok(()) };
                 let maintenance = live.log.maintenance();
                 if maintenance.fence || (maintenance.prepare_segment && !maintenance.no_space) {
                     self.after(IDLE, Event::Fence { node, life });
@@ -117,6 +120,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         let Some(live) = self.nodes[node].live() else { return Ok(()) };
         let outcome = live.log.read(wanted.first, wanted.last, wanted.max_bytes);
+        let failed = outcome.is_err();
+        if self.feel_disk(node) && failed {
+            self.nodes[node].live().expect("it reads").read_hit = true;
+        }
         let outcome = outcome.map_err(ReadFault::from);
         self.give(node, ReplicaInput::LogRead { ticket: wanted.ticket, outcome });
         Ok(())

@@ -52,7 +52,7 @@ use self::clients::Clients;
 use self::counts::Counts;
 use self::disaster::{Mending, Upcoming};
 use self::network::Network;
-use self::node::{LocalClock, Node, State};
+use self::node::{Ends, LocalClock, Node, State};
 use self::plan::Chances;
 use self::queue::Queue;
 use self::replay::Executed;
@@ -405,6 +405,7 @@ fn new_node<M: StateMachine>(
 ) -> Node<M> {
     let disk = FaultFs::new();
     let sector_bytes = if Rng::stream(seed, "sectors", at as u64).coin() { 512 } else { 4096 };
+    disk.set_sector_bytes(usize::try_from(sector_bytes).expect("4096 at most"));
     let options = OpenOptions {
         config: log_config(sector_bytes),
         format_as: Some(id),
@@ -430,6 +431,7 @@ fn new_node<M: StateMachine>(
         stuck_until: 0,
         slower: 1,
         disk_slower: 1,
+        ends: Ends::default(),
         sector_bytes,
         unfelt: Faults::none(),
         rng: Rng::stream(seed, "disk", at as u64),

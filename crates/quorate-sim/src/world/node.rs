@@ -32,7 +32,10 @@ pub(crate) struct Node<M: StateMachine> {
     /// How many times slower than others.
     pub(crate) slower: u32,
     pub(crate) disk_slower: u32,
-    /// Bytes of a sector, as the log is told: what shares one may be lost together.
+    /// Until when it is slow, its disk is slow, and its disk is full; what strikes meanwhile may end
+    /// later.
+    pub(crate) ends: Ends,
+    /// Bytes of a sector, as the log is told: what shares one with what is written may be lost.
     pub(crate) sector_bytes: u32,
     /// Faults that struck and had no effect so far.
     pub(crate) unfelt: Faults,
@@ -42,6 +45,14 @@ pub(crate) struct Node<M: StateMachine> {
     pub(crate) lives: Rng,
     /// How long the replica goes without knowing what was executed.
     pub(crate) quiet: Rng,
+}
+
+/// When what struck for a while is over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ends {
+    pub(crate) slow_node: u64,
+    pub(crate) slow_disk: u64,
+    pub(crate) full_disk: u64,
 }
 
 /// What a node is doing.
@@ -80,6 +91,8 @@ pub(crate) struct Live<M: StateMachine> {
     pub(crate) executed_bytes: usize,
     /// A wake-up for what was executed is on its way.
     pub(crate) reporting: bool,
+    /// The disk failed a read back on purpose.
+    pub(crate) read_hit: bool,
     /// Reads whose index is not executed yet.
     pub(crate) reads: Vec<(ReadId, Index)>,
     pub(crate) effects: Vec<ReplicaEffect>,

@@ -97,6 +97,13 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 })?;
             }
         }
-        Ok(())
+        match reads.next() {
+            None => Ok(()),
+            Some((index, _)) => {
+                let what =
+                    format!("a query was answered from entry {index}, which nobody executed");
+                Err(Broken::new("answers are true", what))
+            }
+        }
     }
 }

@@ -99,6 +99,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 return Ok(());
             }
             self.perform_one(node, effect)?;
+            if self.nodes[node].as_live().is_none() {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -163,7 +166,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 }
             }
             ReplicaEffect::Roster(_) => {}
-            ReplicaEffect::Halt(ReplicaHalt::ReadBack { .. }) if self.feel_disk(node) => {
+            ReplicaEffect::Halt(ReplicaHalt::ReadBack { .. }) if self.read_was_hit(node) => {
                 self.count("log failed");
                 self.crash(node);
             }
@@ -173,6 +176,11 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the disk failed a read back on purpose.
+    fn read_was_hit(&self, node: usize) -> bool {
+        self.nodes[node].as_live().is_some_and(|live| live.read_hit)
     }
 
     fn check_node(&mut self, node: usize) -> Result<(), Broken> {

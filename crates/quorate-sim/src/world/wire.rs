@@ -27,6 +27,10 @@ const FRAME_HEAD: usize = 32;
 
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     pub(super) fn send(&mut self, from: usize, to: NodeId, frame: Frame) -> Result<(), Broken> {
+        if self.nodes[from].as_live().is_none() {
+            let what = format!("{} is dead and sends to {to}", Name(from));
+            return Err(Broken::new("a dead node says nothing", what));
+        }
         if let Frame::Raft { envelope, .. } = &frame {
             self.facts.sent(from, envelope)?;
         }
@@ -106,6 +110,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let head = fingerprint(&taken[..taken.len().min(FRAME_HEAD)]);
         self.trace.step(self.now, [4, (from * 64 + to) as u64, head]);
         let Some(frame) = frame else {
+            if damaged.is_none() {
+                let what = format!("{} cannot read what {} sent", Name(to), Name(from));
+                return Err(Broken::new("frames are whole", what));
+            }
             // Nothing that follows on this connection can be believed either.
             self.count("frame refused");
             self.note_arrival(number, (from, to), Arrival::Corrupt, None);

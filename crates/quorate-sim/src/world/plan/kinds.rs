@@ -121,7 +121,7 @@ kinds! {
     Unsynced "unsynced":
         "What was not synced is lost in part when the power fails; the rest is torn or reordered"
         { share: 100_000 => 1_000_000 };
-    WriteError "write-error": "A write fails" { every: 40_000 => 6_000 };
+    WriteError "write-error": "A write fails, or whatever the disk is asked for next" { every: 40_000 => 6_000 };
     ShortWrite "short-write": "A write takes half of its bytes and fails" { every: 40_000 => 6_000 };
     SyncError "sync-error":
         "A sync fails: what it was to write is gone, or stays in the cache alone and counts as clean"

@@ -125,7 +125,7 @@ impl Plan {
         };
         Self {
             on,
-            delay: Duration::from_micros(1_000 + part("delay of messages", 99_000)),
+            delay: Duration::from_micros(1_000 + part("delay of messages", 59_000)),
             disk: Duration::from_micros(20 + part("time of disks", 4_000)),
             rates,
         }
