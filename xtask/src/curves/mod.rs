@@ -30,7 +30,7 @@ struct Curve {
     operation: &'static str,
 }
 
-const CURVES: [Curve; 5] = [
+const CURVES: [Curve; 6] = [
     Curve {
         name: "nodes",
         about: "puts, 64 clients, by number of servers",
@@ -71,6 +71,15 @@ const CURVES: [Curve; 5] = [
         rest: &["--clients", "256", "--reads", "0"],
         // A mixed load fills the keys before it begins; without reads it is all puts.
         operation: "mixed",
+    },
+    Curve {
+        name: "restart",
+        about: "seconds until three killed servers serve again, by entries in their logs",
+        flag: "--keys",
+        points: &[1000, 10_000, 100_000, 1_000_000],
+        // One client reads; what it finds was filled in before, an entry for each key.
+        rest: &["--clients", "1", "--restart"],
+        operation: "get",
     },
 ];
 
@@ -133,6 +142,7 @@ fn measure(
             "server_micros": result["server_micros_per_request"],
             "largest_server_bytes": result["largest_server_bytes"],
             "other_processors_busy": result["other_processors_busy"],
+            "restart_seconds": told["restart_seconds"],
         });
         let text = serde_json::to_string_pretty(figures).expect("figures are plain");
         write(&root.join(FIGURES), &(text + "\n"))?;
@@ -144,7 +154,9 @@ fn series(curve: &Curve, figures: &Map<String, Value>) -> Option<Series> {
     let of_curve = figures.get(curve.name)?;
     let points = curve.points.iter().filter_map(|x| {
         let figures = of_curve.get(x.to_string())?;
-        Some((*x as f64, figures["per_second"].as_f64()?, figures["p99_ms"].as_f64()?))
+        let seconds = figures["restart_seconds"].as_f64();
+        let left = seconds.or_else(|| figures["per_second"].as_f64())?;
+        Some((*x as f64, left, figures["p99_ms"].as_f64()?))
     });
     Some(Series { title: curve.about.to_owned(), points: points.collect() })
 }

@@ -86,6 +86,9 @@ pub(crate) struct Arguments {
     /// Show what each kind of thread of the servers costs
     #[arg(long, conflicts_with = "compare")]
     pub(super) threads: bool,
+    /// At the end, kill all servers and measure how long they take to serve again
+    #[arg(long, conflicts_with_all = ["compare", "endpoints"])]
+    pub(super) restart: bool,
     /// Measure one sync of the disk and one round trip over loopback as well, in turns with the load
     #[arg(long, conflicts_with_all = ["compare", "endpoints"])]
     pub(super) floor: bool,

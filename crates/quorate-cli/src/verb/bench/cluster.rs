@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{env, fs, process};
 
+use quorate_client::proto::RangeRequest;
 use quorate_client::{Client, Options};
 
 use super::arguments::Target;
@@ -13,7 +14,9 @@ use crate::verb::demo;
 
 /// How long servers may take to elect a leader.
 const PATIENCE: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long they may take when they have a log to read first.
+const LONG_PATIENCE: Duration = Duration::from_secs(300);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Servers that were started for a measurement; they and their files go when this is dropped.
 pub(super) struct Own {
@@ -34,23 +37,44 @@ impl Own {
     /// Starts servers with default settings.
     pub(super) fn start(nodes: usize) -> Result<Self, Failure> {
         let folder = env::temp_dir().join(format!("quorate-bench-{}", process::id()));
-        let failed = |what: &str, error: &std::io::Error| {
-            Failure::new(
-                Exit::Start,
-                format!("cannot {what}: {error}"),
-                "the temporary directory is full or not writable, or a port is taken",
-                "set TMPDIR to a directory with room, or name servers with --endpoints",
-            )
-        };
         let plan = Plan::on_free_ports(&folder, nodes)
             .map_err(|error| failed("find free ports", &error))?;
         let mut own = Self { folder, plan, processes: Vec::new() };
-        let program = demo::program()?;
-        for node in &own.plan.nodes {
-            let started = Process::start(&program, &own.plan.serve_arguments(node), &node.log_file);
-            own.processes.push(started.map_err(|error| failed("start a server", &error))?);
-        }
+        own.start_servers()?;
         Ok(own)
+    }
+
+    fn start_servers(&mut self) -> Result<(), Failure> {
+        let program = demo::program()?;
+        for node in &self.plan.nodes {
+            let arguments = self.plan.serve_arguments(node);
+            let started = Process::start(&program, &arguments, &node.log_file);
+            self.processes.push(started.map_err(|error| failed("start a server", &error))?);
+        }
+        Ok(())
+    }
+
+    /// Kills every server, starts all again, and says how long it takes until one of them leads and
+    /// answers a linearizable read.
+    pub(super) async fn restart(&mut self) -> Result<Duration, Failure> {
+        self.processes.clear();
+        let began = Instant::now();
+        self.start_servers()?;
+        let leader = leaders(&self.endpoints(), Target::Leader, LONG_PATIENCE).await?;
+        let options = Options::default().timeout(LONG_PATIENCE);
+        let unserved = |error: &dyn std::fmt::Display| {
+            Failure::new(
+                Exit::Unserved,
+                format!("the restarted servers do not answer: {error}"),
+                "they could not read what they wrote, or do not reach each other",
+                "their logs lie beside their directories",
+            )
+        };
+        let client = Client::new(leader.iter().map(String::as_str), options);
+        let client = client.map_err(|error| unserved(&error))?;
+        let range = RangeRequest { key: "any".into(), ..RangeRequest::default() };
+        client.range(range).await.map_err(|error| unserved(&error))?;
+        Ok(began.elapsed())
     }
 
     /// Where the servers have their directories.
@@ -67,8 +91,25 @@ impl Own {
     }
 }
 
+fn failed(what: &str, error: &std::io::Error) -> Failure {
+    Failure::new(
+        Exit::Start,
+        format!("cannot {what}: {error}"),
+        "the temporary directory is full or not writable, or a port is taken",
+        "set TMPDIR to a directory with room, or name servers with --endpoints",
+    )
+}
+
 /// The endpoints among these that get the load, once one of them leads.
 pub(super) async fn targets(endpoints: &[String], target: Target) -> Result<Vec<String>, Failure> {
+    leaders(endpoints, target, PATIENCE).await
+}
+
+async fn leaders(
+    endpoints: &[String],
+    target: Target,
+    patience: Duration,
+) -> Result<Vec<String>, Failure> {
     let options = Options::default().timeout(Duration::from_secs(2));
     let client = Client::new(endpoints.iter().map(String::as_str), options).map_err(|error| {
         Failure::usage(
@@ -101,7 +142,7 @@ pub(super) async fn targets(endpoints: &[String], target: Target) -> Result<Vec<
         if leads.contains(&Some(true)) && !chosen.is_empty() {
             return Ok(chosen);
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > patience {
             return Err(Failure::new(
                 Exit::Unserved,
                 format!("none of {} leads", endpoints.join(", ")),

@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 async fn measure(arguments: &Arguments, shape: &Shape) -> Result<(), Failure> {
-    let own =
+    let mut own =
         if arguments.endpoints.is_empty() { Some(Own::start(arguments.nodes)?) } else { None };
     let (endpoints, pids) = match &own {
         Some(own) => (own.endpoints(), own.pids()),
@@ -71,14 +71,29 @@ async fn measure(arguments: &Arguments, shape: &Shape) -> Result<(), Failure> {
     };
     bar.clear();
     side.close()?;
+    let restart = match own.as_mut().filter(|_| arguments.restart) {
+        Some(own) => Some(own.restart().await?.as_secs_f64()),
+        None => None,
+    };
     let above = floor.as_ref().map(|floor| side.measured.above(floor));
     if arguments.json {
         let result = side.measured.as_json();
-        println!("{}", json!({ "load": report::title(shape), "result": result, "floor": above }));
+        println!(
+            "{}",
+            json!({
+                "load": report::title(shape),
+                "result": result,
+                "floor": above,
+                "restart_seconds": restart,
+            })
+        );
     } else {
         println!("{}\n{}", report::title(shape), report::table(&[("", &side.measured)]));
         if let Some(above) = above {
             println!("{}", report::above(&above));
+        }
+        if let Some(seconds) = restart {
+            println!("killed, all servers serve again after {seconds:.3} s");
         }
         if arguments.threads {
             println!("{}", threads::table(&side.measured.threads, side.measured.requests()));
