@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use measuring::{Effort, Machine, Samples, Table};
 
-const USAGE: &str = "Usage: peers all|cores|library [--short] [--rounds N] [--window-ms N]";
+const USAGE: &str = "Usage: peers all|cores|library [--short] [--rounds N] [--window-ms N]
+       library also takes [--callers N] and [--alone], which leaves the other library out";
 const BATCHES: [u64; 3] = [1, 64, 1024];
 const CALLERS: [usize; 5] = [1, 64, 256, 1024, 4096];
 
@@ -115,41 +116,52 @@ struct Beside {
     theirs: Samples,
     /// Of each round.
     ratios: Samples,
-    /// This library's rate in the round under way.
-    last: f64,
+    /// Processor time of the whole process per call, in seconds.
+    our_costs: Samples,
+    their_costs: Samples,
 }
 
 fn library(effort: &Effort) {
     let machine = Machine::introduce("library: three nodes in one process, empty commands");
-    let mut table = Table::new(&[
+    let heads = [
         "callers",
         "Quorate calls/s",
         "openraft 0.10 calls/s",
         "Quorate is faster by",
-    ]);
-    let mut figures = CALLERS.map(|callers| (callers, Beside::default()));
+        "CPU us/call",
+        "openraft CPU us/call",
+    ];
+    let mut table = Table::new(&heads);
+    let chosen = measuring::number("--callers").map(|callers| callers as usize);
+    let callers = CALLERS.into_iter().filter(|callers| chosen.is_none_or(|one| one == *callers));
+    let mut figures: Vec<_> = callers.map(|callers| (callers, Beside::default())).collect();
     let callers_runtime = embedded::runtime();
     for _ in 0..effort.rounds {
+        // Clusters per round: the logs in memory keep everything.
         let ours = embedded::Cluster::new(embedded::Kind::Tasks);
+        let peer = (!measuring::flag("--alone")).then(open::Cluster::new);
         for (callers, samples) in &mut figures {
             let run = embedded::window(&ours.nodes[0], *callers, 0, effort.window);
-            let rate = callers_runtime.block_on(run).0;
+            let (rate, cost) = callers_runtime.block_on(run);
             samples.ours.push(rate);
-            samples.last = rate;
+            samples.our_costs.push(cost);
+            let Some(peer) = &peer else { continue };
+            let run = peer.window(*callers, effort.window);
+            let (theirs, cost) = callers_runtime.block_on(run);
+            samples.theirs.push(theirs);
+            samples.their_costs.push(cost);
+            samples.ratios.push(rate / theirs);
         }
         ours.shutdown();
-        let peer = open::Cluster::new();
-        for (callers, samples) in &mut figures {
-            let run = peer.window(*callers, effort.window);
-            let rate = callers_runtime.block_on(run);
-            samples.theirs.push(rate);
-            samples.ratios.push(samples.last / rate);
+        if let Some(peer) = peer {
+            peer.shutdown();
         }
-        peer.shutdown();
     }
     for (callers, samples) in &figures {
         let [ours, theirs] = [samples.ours.show(1.0), samples.theirs.show(1.0)];
-        table.row(vec![callers.to_string(), ours, theirs, samples.ratios.show(1.0)]);
+        let costs = [samples.our_costs.show(1e-6), samples.their_costs.show(1e-6)];
+        let cells = [callers.to_string(), ours, theirs, samples.ratios.show(1.0)];
+        table.row(cells.into_iter().chain(costs).collect());
     }
     table.print();
     machine.conclude();

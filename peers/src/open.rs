@@ -255,8 +255,8 @@ impl Cluster {
         Self { runtime, nodes }
     }
 
-    /// Calls per second; the same as for this library.
-    pub async fn window(&self, callers: usize, span: Duration) -> f64 {
+    /// Calls per second, and processor time per call; the same as for this library.
+    pub async fn window(&self, callers: usize, span: Duration) -> (f64, f64) {
         let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let tasks: Vec<_> = (0..callers)
             .map(|_| {
@@ -272,14 +272,16 @@ impl Cluster {
             .collect();
         tokio::time::sleep(span / 5).await;
         let (began, before) = (Instant::now(), done.load(Ordering::Relaxed));
+        let spent = crate::measuring::own_seconds();
         tokio::time::sleep(span).await;
-        let calls = done.load(Ordering::Relaxed) - before;
-        let rate = calls as f64 / began.elapsed().as_secs_f64();
+        let calls = (done.load(Ordering::Relaxed) - before) as f64;
+        let rate = calls / began.elapsed().as_secs_f64();
+        let spent = crate::measuring::own_seconds() - spent;
         stop.store(true, Ordering::Relaxed);
         for task in tasks {
             task.await.expect("no call failed");
         }
-        rate
+        (rate, spent / calls)
     }
 
     pub fn shutdown(self) {
