@@ -109,16 +109,71 @@ impl Fs for MemoryFs {
     }
 }
 
+/// Bytes of a file that come into being together.
+const PIECE_BYTES: usize = 256 << 10;
+
 /// An open file of a [`MemoryFs`].
 #[derive(Clone, Debug, Default)]
 pub struct MemoryFile {
-    bytes: Arc<Mutex<Vec<u8>>>,
+    content: Arc<Mutex<Content>>,
+}
+
+/// What a file holds, in pieces that are never moved. A piece of zeros takes no memory until
+/// something else is written to it: a log fills its segments with zeros ahead of use, and pages
+/// that nobody has touched yet cost more than anything that is done to them.
+#[derive(Debug, Default)]
+struct Content {
+    pieces: Vec<Option<Box<[u8]>>>,
+    length: usize,
+}
+
+impl Content {
+    fn write(&mut self, mut written: &[u8], mut from: usize) {
+        let to = from + written.len();
+        self.length = self.length.max(to);
+        if self.pieces.len() < to.div_ceil(PIECE_BYTES) {
+            self.pieces.resize_with(to.div_ceil(PIECE_BYTES), || None);
+        }
+        while !written.is_empty() {
+            let (at, within) = (from / PIECE_BYTES, from % PIECE_BYTES);
+            let (part, rest) = written.split_at(written.len().min(PIECE_BYTES - within));
+            let piece = &mut self.pieces[at];
+            if piece.is_some() || !is_zeros(part) {
+                let piece = piece.get_or_insert_with(|| vec![0; PIECE_BYTES].into_boxed_slice());
+                piece[within..within + part.len()].copy_from_slice(part);
+            }
+            from += part.len();
+            written = rest;
+        }
+    }
+
+    fn read(&self, buffer: &mut [u8], mut from: usize) -> usize {
+        let count = self.length.saturating_sub(from).min(buffer.len());
+        let mut left = &mut buffer[..count];
+        while !left.is_empty() {
+            let (at, within) = (from / PIECE_BYTES, from % PIECE_BYTES);
+            let (part, rest) = left.split_at_mut(left.len().min(PIECE_BYTES - within));
+            match &self.pieces[at] {
+                Some(piece) => part.copy_from_slice(&piece[within..within + part.len()]),
+                None => part.fill(0),
+            }
+            from += part.len();
+            left = rest;
+        }
+        count
+    }
+}
+
+/// Whether bytes are nothing but zeros.
+fn is_zeros(bytes: &[u8]) -> bool {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    bytes.chunks(ZEROS.len()).all(|part| *part == ZEROS[..part.len()])
 }
 
 impl MemoryFile {
-    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+    fn content(&self) -> MutexGuard<'_, Content> {
         // Nothing panics while it is locked.
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,21 +184,13 @@ fn place(offset: u64) -> io::Result<usize> {
 impl File for MemoryFile {
     fn write_at(&self, written: &[u8], offset: u64) -> io::Result<()> {
         let from = place(offset)?;
-        let to = from.checked_add(written.len()).ok_or(io::ErrorKind::FileTooLarge)?;
-        let mut bytes = self.bytes();
-        if bytes.len() < to {
-            bytes.resize(to, 0);
-        }
-        bytes[from..to].copy_from_slice(written);
+        from.checked_add(written.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        self.content().write(written, from);
         Ok(())
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let bytes = self.bytes();
-        let there = bytes.get(place(offset)?..).unwrap_or_default();
-        let count = there.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&there[..count]);
-        Ok(count)
+        Ok(self.content().read(buffer, place(offset)?))
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -151,7 +198,7 @@ impl File for MemoryFile {
     }
 
     fn length(&self) -> io::Result<u64> {
-        Ok(self.bytes().len() as u64)
+        Ok(self.content().length as u64)
     }
 }
 
@@ -179,5 +226,31 @@ mod tests {
         assert_eq!(file.read_at(&mut buffer, 8).unwrap(), 0);
         other.remove("b").unwrap();
         assert_eq!(other.open("b").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_file_is_its_bytes_and_untouched_zeros_take_no_memory() {
+        const BYTES: usize = 3 * PIECE_BYTES + 100;
+        let file = MemoryFs::new("memory").create_new("a").unwrap();
+        let mut expected = vec![0; BYTES];
+        file.write_at(&expected[..BYTES / 2], 0).unwrap();
+        file.write_at(&expected[BYTES / 2..], (BYTES / 2) as u64).unwrap();
+        let used = || file.content().pieces.iter().flatten().count();
+        assert_eq!((file.length().unwrap(), used()), (BYTES as u64, 0));
+        // Inside a piece, over the edge of two, zeros over something else, and at the very end.
+        let places = [3, PIECE_BYTES - 4, PIECE_BYTES - 2, BYTES - 9];
+        let texts: [&[u8]; 4] = [b"123", b"over the edge", &[0; 5], b"at an end"];
+        for (place, text) in places.into_iter().zip(texts) {
+            file.write_at(text, place as u64).unwrap();
+            expected[place..place + text.len()].copy_from_slice(text);
+        }
+        assert_eq!((file.length().unwrap(), used()), (BYTES as u64, 3));
+        let mut buffer = vec![9; BYTES + 1];
+        assert_eq!(file.read_at(&mut buffer, 0).unwrap(), BYTES);
+        assert!(buffer[..BYTES] == expected, "the file is what was written");
+        assert_eq!(buffer[BYTES], 9);
+        let count = file.read_at(&mut buffer, PIECE_BYTES as u64 + 5).unwrap();
+        assert!(buffer[..count] == expected[PIECE_BYTES + 5..]);
+        assert_eq!(file.read_at(&mut buffer, BYTES as u64).unwrap(), 0);
     }
 }
