@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::step_back;
+
 /// How the receiver waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sleep {
@@ -150,13 +152,15 @@ impl<T> Mailbox<T> {
         std::mem::swap(&mut inner.items, into);
     }
 
-    /// Waits, as a task, until there is something or the time is up; takes everything.
+    /// Waits, as a task among those that send, until there is something or the time is up; takes
+    /// everything, once all of them that are ready have had their turn.
     pub(crate) async fn wait_here(&self, into: &mut Vec<T>, at_most: Option<Duration>) {
         match at_most {
             // Whether the time is up shows in what is taken.
             Some(span) => drop(tokio::time::timeout(span, self.ready()).await),
             None => self.ready().await,
         }
+        step_back().await;
         self.take(into);
     }
 

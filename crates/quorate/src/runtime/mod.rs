@@ -26,7 +26,24 @@ mod start;
 mod tasks;
 mod threads;
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 pub(crate) use start::{start, start_on};
+
+/// Lets every task of this runtime that is ready go first, so that what they have for the one that
+/// waits here can be taken at once. It costs no turn of the event queue, unlike tokio's own yield.
+pub(crate) async fn step_back() {
+    let mut is_back = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_back, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
 
 #[cfg(test)]
 mod tests;

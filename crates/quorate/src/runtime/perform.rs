@@ -66,7 +66,7 @@ impl<M: StateMachine> ReplicaRole<M> {
             ReplicaEffect::ReadFailed(id) => {
                 let refusal = Refusal::NoLeader { waited: self.config.leader_wait };
                 for (call, _) in self.queries.remove(&id).unwrap_or_default() {
-                    self.outgoing.push(&self.shared, call, Ended::Refused(refusal.clone()));
+                    self.outgoing.push(&self.shared, call, Ended::refused(refusal.clone()));
                 }
             }
             ReplicaEffect::Leadership { role, term, leader } => {
@@ -115,8 +115,8 @@ impl<M: StateMachine> ReplicaRole<M> {
     pub(super) fn ended(&self, outcome: CallOutcome) -> Ended<M> {
         match outcome {
             CallOutcome::Applied(reply) => Ended::Encoded(reply),
-            CallOutcome::Refused(code) => Ended::Refused(self.refusal(code)),
-            CallOutcome::Unknown(code) => Ended::Unknown(match code {
+            CallOutcome::Refused(code) => Ended::refused(self.refusal(code)),
+            CallOutcome::Unknown(code) => Ended::unknown(match code {
                 UnknownCode::ConnectionLost => UnknownReason::ConnectionLost,
                 UnknownCode::LeaderChanged => UnknownReason::LeaderChanged,
                 UnknownCode::TimedOut => {
@@ -161,7 +161,7 @@ impl<M: StateMachine> ReplicaRole<M> {
         let refusal = Refusal::Stopped(self.shared.stop_reason());
         let queries = std::mem::take(&mut self.queries).into_values().flatten();
         for (call, _) in queries.chain(std::mem::take(&mut self.batch)) {
-            self.outgoing.push(&self.shared, call, Ended::Refused(refusal.clone()));
+            self.outgoing.push(&self.shared, call, Ended::refused(refusal.clone()));
         }
         self.hand_out();
     }

@@ -2,13 +2,15 @@
 //!
 //! A call pushes its command to the port's vector and sleeps on a local slot. The port's task runs
 //! after whatever else is ready, hands the whole vector over at once, and gets the answers back in
-//! batches. No channel is made per call, and no thread but the caller's wakes it.
+//! batches. No channel is made per call, and no thread but the caller's wakes it. A call takes the
+//! port's lock twice: to begin, and to take its answer.
 //!
 //! - Every call ends: with its answer, with the node's stop, or when its time is up.
 //! - An answer that comes after its caller has gone, or given up, finds a slot of a later
 //!   generation and is thrown away.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -19,6 +21,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::mailbox::{Closed, Mailbox};
 use super::shared::{ApplyJob, Event, Shared};
+use super::step_back;
 use crate::codec::Codec;
 use crate::error::{CallError, Refusal, StopReason, UnknownReason};
 use crate::machine::StateMachine;
@@ -26,6 +29,9 @@ use crate::replica::CallId;
 
 /// Slots of one port, and so calls that may be under way through it.
 const SLOT_BITS: u32 = 20;
+/// Callers woken at once. They run before the next are woken, while what was touched to wake them is
+/// still at hand; and tokio's queue of a thread has room for twice as many.
+const AT_ONCE: usize = 128;
 /// Lives of one slot before its numbers come again.
 const GENERATION_BITS: u32 = 20;
 
@@ -54,10 +60,20 @@ pub(crate) enum Ended<M: StateMachine> {
     Encoded(Vec<u8>),
     /// A query's answer.
     Answer(M::Answer),
-    /// Refused.
-    Refused(Refusal),
+    /// Refused. Failures are boxed because they are rare, and slots many.
+    Refused(Box<Refusal>),
     /// Unknown.
-    Unknown(UnknownReason),
+    Unknown(Box<UnknownReason>),
+}
+
+impl<M: StateMachine> Ended<M> {
+    pub(crate) fn refused(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+
+    pub(crate) fn unknown(reason: UnknownReason) -> Self {
+        Self::Unknown(Box::new(reason))
+    }
 }
 
 /// What a port is told.
@@ -154,13 +170,12 @@ impl<M: StateMachine> Port<M> {
             state.bytes += bytes;
             state.submissions.push(Submission { call, what: Wanted::Call(command) });
         };
-        let call = self.begin(shared, false, bytes, submit)?;
-        match (Pending { port: self, call }).await {
+        match self.begin(shared, false, bytes, submit).await?.await {
             Ended::Reply(reply) => Ok(reply),
             Ended::Encoded(bytes) => M::Reply::decode(&bytes)
                 .map_err(|source| CallError::Unknown(UnknownReason::Reply(source))),
-            Ended::Refused(refusal) => Err(refusal.into()),
-            Ended::Unknown(reason) => Err(reason.into()),
+            Ended::Refused(refusal) => Err((*refusal).into()),
+            Ended::Unknown(reason) => Err((*reason).into()),
             Ended::Answer(_) => unreachable!("a call is answered by a reply"),
         }
     }
@@ -172,39 +187,44 @@ impl<M: StateMachine> Port<M> {
         query: M::Query,
         linearizable: bool,
     ) -> Result<M::Answer, Refusal> {
-        let call = self.begin(shared, true, 0, |state, call| {
+        let submit = |state: &mut State<M>, call| {
             if linearizable {
                 state.submissions.push(Submission { call, what: Wanted::Read(query) });
             } else {
                 state.local.push((call, query));
             }
-        })?;
-        match (Pending { port: self, call }).await {
+        };
+        match self.begin(shared, true, 0, submit).await?.await {
             Ended::Answer(answer) => Ok(answer),
-            Ended::Refused(refusal) => Err(refusal),
+            Ended::Refused(refusal) => Err(*refusal),
             Ended::Reply(_) | Ended::Encoded(_) | Ended::Unknown(_) => {
                 unreachable!("a query is answered, or refused")
             }
         }
     }
 
-    fn begin(
+    /// Submits on behalf of the task that runs, without waiting for anything.
+    async fn begin(
         &self,
         shared: &Shared<M>,
         is_read: bool,
         bytes: usize,
         submit: impl FnOnce(&mut State<M>, CallId),
-    ) -> Result<CallId, Refusal> {
+    ) -> Result<Pending<'_, M>, Refusal> {
         shared.charge(bytes)?;
-        let begun = self.begin_charged(is_read, submit);
-        if begun.is_err() {
-            shared.discharge(bytes);
+        let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+        match self.begin_charged(waker, is_read, submit) {
+            Ok(call) => Ok(Pending { port: self, call, stage: Stage::Begun }),
+            Err(refusal) => {
+                shared.discharge(bytes);
+                Err(refusal)
+            }
         }
-        begun
     }
 
     fn begin_charged(
         &self,
+        waker: Waker,
         is_read: bool,
         submit: impl FnOnce(&mut State<M>, CallId),
     ) -> Result<CallId, Refusal> {
@@ -212,7 +232,7 @@ impl<M: StateMachine> Port<M> {
         if let Some(reason) = &state.stopped {
             return Err(Refusal::Stopped(reason.clone()));
         }
-        let waiting = SlotState::Waiting { waker: None, is_read };
+        let waiting = SlotState::Waiting { waker: Some(waker), is_read };
         let slot = match state.free.pop() {
             Some(slot) => {
                 state.slots[slot as usize].state = waiting;
@@ -227,7 +247,6 @@ impl<M: StateMachine> Port<M> {
         let generation = state.slots[slot as usize].generation;
         let place = u64::from(generation) << SLOT_BITS | u64::from(slot);
         let call = CallId(u64::from(self.id) << (SLOT_BITS + GENERATION_BITS) | place);
-        state.deadlines.push_back((Instant::now() + self.timeout, call));
         submit(&mut state, call);
         if !std::mem::replace(&mut state.told, true) {
             drop(state);
@@ -236,13 +255,22 @@ impl<M: StateMachine> Port<M> {
         Ok(call)
     }
 
-    /// Hands over what was submitted.
+    /// Hands over what was submitted; the time of these calls begins.
     fn flush(&self, shared: &Shared<M>) {
         let mut state = self.lock();
         state.told = false;
         let bytes = std::mem::take(&mut state.bytes);
-        let submissions = std::mem::take(&mut state.submissions);
+        let again = Vec::with_capacity(state.submissions.len());
+        let submissions = std::mem::replace(&mut state.submissions, again);
         let local = std::mem::take(&mut state.local);
+        if submissions.is_empty() && local.is_empty() {
+            // Of calls that were refused before they got here.
+            return shared.discharge(bytes);
+        }
+        let until = Instant::now() + self.timeout;
+        let calls = submissions.iter().map(|submission| submission.call);
+        let calls = calls.chain(local.iter().map(|(call, _)| *call));
+        state.deadlines.extend(calls.map(|call| (until, call)));
         drop(state);
         if !submissions.is_empty() {
             let event = Event::Submitted { bytes, batch: submissions };
@@ -269,17 +297,19 @@ impl<M: StateMachine> Port<M> {
         let mut wakers = Vec::new();
         let mut state = self.lock();
         for call in calls {
-            wakers.extend(state.end(call, Ended::Refused(refusal.clone())));
+            wakers.extend(state.end(call, Ended::refused(refusal.clone())));
         }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Passes answers on to those who wait.
-    fn dispatch(&self, messages: &mut Vec<PortMessage<M>>) {
+    /// Passes answers on to those who wait. A flush must follow: what they ask for next counts on
+    /// it.
+    fn dispatch(&self, messages: impl ExactSizeIterator<Item = PortMessage<M>>) {
         let mut wakers = Vec::with_capacity(messages.len());
         let mut state = self.lock();
-        for message in messages.drain(..) {
+        state.told = true;
+        for message in messages {
             match message {
                 PortMessage::Ended(call, ended) => wakers.extend(state.end(call, ended)),
                 PortMessage::Stopped(reason) => state.stop(&reason, &mut wakers),
@@ -309,9 +339,9 @@ impl<M: StateMachine> Port<M> {
             state.deadlines.pop_front();
             if waits {
                 let ended = if state.is_read(call) {
-                    Ended::Refused(Refusal::TimedOut { waited })
+                    Ended::refused(Refusal::TimedOut { waited })
                 } else {
-                    Ended::Unknown(UnknownReason::TimedOut { waited })
+                    Ended::unknown(UnknownReason::TimedOut { waited })
                 };
                 wakers.extend(state.end(call, ended));
             }
@@ -364,12 +394,19 @@ impl<M: StateMachine> State<M> {
 
     fn stop(&mut self, reason: &StopReason, wakers: &mut Vec<Waker>) {
         self.stopped = Some(reason.clone());
+        let calls = std::mem::take(&mut self.submissions).into_iter();
+        let calls = calls.map(|submission| submission.call);
+        let local = std::mem::take(&mut self.local).into_iter().map(|(call, _)| call);
+        for call in calls.chain(local) {
+            // Nobody ever heard of it.
+            wakers.extend(self.end(call, Ended::refused(Refusal::Stopped(reason.clone()))));
+        }
         for slot in &mut self.slots {
             let SlotState::Waiting { waker, is_read } = &mut slot.state else { continue };
             let ended = if *is_read {
-                Ended::Refused(Refusal::Stopped(reason.clone()))
+                Ended::refused(Refusal::Stopped(reason.clone()))
             } else {
-                Ended::Unknown(UnknownReason::Stopped(reason.clone()))
+                Ended::unknown(UnknownReason::Stopped(reason.clone()))
             };
             wakers.extend(waker.take());
             slot.state = SlotState::Ended(ended);
@@ -390,34 +427,50 @@ impl<M: StateMachine> State<M> {
 struct Pending<'a, M: StateMachine> {
     port: &'a Port<M>,
     call: CallId,
+    stage: Stage,
+}
+
+/// How far a call is, as its own future knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It began in this very poll of its task, so that the slot has the right waker.
+    Begun,
+    Waiting,
+    /// Its slot was given back.
+    Done,
 }
 
 impl<M: StateMachine> Future for Pending<'_, M> {
     type Output = Ended<M>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended<M>> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended<M>> {
+        if self.stage == Stage::Begun {
+            self.stage = Stage::Waiting;
+            return Poll::Pending;
+        }
         let mut state = self.port.lock();
-        let slot = state.slot(self.call).expect("the slot is held until this is dropped");
-        match &mut slot.state {
-            SlotState::Waiting { waker, .. } => {
-                if waker.as_ref().is_none_or(|known| !known.will_wake(context.waker())) {
-                    *waker = Some(context.waker().clone());
-                }
-                Poll::Pending
+        let slot = state.slot(self.call).expect("the slot is held until the call is done");
+        if let SlotState::Waiting { waker, .. } = &mut slot.state {
+            if waker.as_ref().is_none_or(|known| !known.will_wake(context.waker())) {
+                *waker = Some(context.waker().clone());
             }
-            SlotState::Ended(_) | SlotState::Free => {
-                let ended = std::mem::replace(&mut slot.state, SlotState::Free);
-                let SlotState::Ended(ended) = ended else {
-                    unreachable!("a future is not polled after its end")
-                };
-                Poll::Ready(ended)
-            }
+            return Poll::Pending;
+        }
+        let released = state.release(self.call);
+        drop(state);
+        self.stage = Stage::Done;
+        match released {
+            Some(SlotState::Ended(ended)) => Poll::Ready(ended),
+            _ => unreachable!("a call that does not wait has ended"),
         }
     }
 }
 
 impl<M: StateMachine> Drop for Pending<'_, M> {
     fn drop(&mut self) {
+        if self.stage == Stage::Done {
+            return;
+        }
         let released = self.port.lock().release(self.call);
         // What was never taken is dropped without the lock: it is the user's code.
         drop(released);
@@ -438,7 +491,8 @@ impl<M: StateMachine> Drop for Registered<M> {
         let part = "client";
         let reason = "the runtime that it was made on has ended".to_owned();
         messages.push(PortMessage::Stopped(StopReason::PartFailed { part, reason }));
-        self.port.dispatch(&mut messages);
+        self.port.dispatch(messages.into_iter());
+        self.port.flush(&self.shared);
     }
 }
 
@@ -461,9 +515,19 @@ pub(crate) async fn run<M: StateMachine>(port: Arc<Port<M>>, shared: Arc<Shared<
             () = port.answers.ready() => {}
             () = expired => is_expired = true,
         }
-        port.flush(shared);
         port.answers.take(&mut messages);
-        port.dispatch(&mut messages);
+        let mut rest = messages.drain(..);
+        loop {
+            port.dispatch(rest.by_ref().take(AT_ONCE));
+            // Who was answered asks for the next thing at once, as does whoever else is ready: all
+            // of it is handed over together.
+            step_back().await;
+            port.flush(shared);
+            if rest.len() == 0 {
+                break;
+            }
+        }
+        drop(rest);
         // Deadlines only move later, so that one timer at the earliest is enough: it is set again
         // when it fires, not with every call.
         if is_expired || timer.is_none() {

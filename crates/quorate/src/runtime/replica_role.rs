@@ -19,6 +19,7 @@ use super::publish::Publisher;
 use super::read_role::ReadJob;
 use super::seed::Seed;
 use super::shared::{Applied, ApplyJob, Event, Outgoing, Shared};
+use super::step_back;
 use crate::error::{Refusal, StopReason};
 use crate::founding::{self, Founding};
 use crate::machine::StateMachine;
@@ -59,6 +60,8 @@ pub(crate) struct ReplicaRole<M: StateMachine> {
     pub(crate) applies: Vec<ApplyJob<M>>,
     pub(crate) outgoing: Outgoing<M>,
     pub(crate) stopping: Option<StopReason>,
+    /// Whether it is a task among those that it waits for.
+    pub(crate) shares_thread: bool,
 }
 
 impl<M: StateMachine> ReplicaRole<M> {
@@ -74,6 +77,9 @@ impl<M: StateMachine> ReplicaRole<M> {
                 return reason;
             }
             self.wait(&mut timer).await;
+            if self.shares_thread {
+                step_back().await;
+            }
             self.transport.events().take(&mut events);
             self.shared.inbox.take(&mut inbox);
             let now = self.clock.now();
@@ -221,7 +227,7 @@ impl<M: StateMachine> ReplicaRole<M> {
             let waiting_for = self.waiting_for(now).unwrap_or_default();
             let refusal = Refusal::NotFounded { waiting_for };
             for Submission { call, .. } in batch {
-                self.outgoing.push(&self.shared, call, Ended::Refused(refusal.clone()));
+                self.outgoing.push(&self.shared, call, Ended::refused(refusal.clone()));
             }
             return;
         }

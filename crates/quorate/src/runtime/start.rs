@@ -151,6 +151,7 @@ fn open<M: StateMachine, F: Fs>(
         applies: Vec::new(),
         outgoing: Outgoing::default(),
         stopping: None,
+        shares_thread: own.is_none(),
     };
     match own {
         Some(runtime) => threads::spawn(Parts { runtime, role, log, machine })?,

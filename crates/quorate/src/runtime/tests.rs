@@ -9,7 +9,7 @@ use quorate_log::{BlockBuilder, Entries, Envelope};
 use tokio::time::timeout;
 
 use super::mailbox::{Closed, Mailbox};
-use super::shared::{ApplyJob, Shared};
+use super::shared::{ApplyJob, Event, Shared};
 use super::start::{start_on, status_of};
 use super::{apply_role, port};
 use crate::transport::Listening;
@@ -209,6 +209,37 @@ async fn a_local_query_waits_for_what_was_known_committed_at_the_start() {
     assert_eq!(timeout(PATIENCE, asked).await.unwrap().unwrap(), Ok(2));
     assert!(shared.apply.push(ApplyJob::Stop).is_ok());
     apply.join().unwrap();
+}
+
+/// A thread of tokio's larger runtime runs at once what was woken last: the port's task has to stand
+/// back itself, or each call is handed over alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn calls_that_are_made_together_are_handed_over_together() {
+    const CALLS: usize = 100;
+    let shared = shared();
+    let port = shared.register();
+    tokio::spawn(port::run(Arc::clone(&port), Arc::clone(&shared)));
+    let (all, there) = (Arc::clone(&shared), Arc::clone(&port));
+    let callers = tokio::spawn(async move {
+        let call = |_| {
+            let (port, shared) = (Arc::clone(&there), Arc::clone(&all));
+            tokio::spawn(async move { port.call(&shared, vec![1]).await })
+        };
+        (0..CALLS).map(call).collect::<Vec<_>>()
+    });
+    drop(callers.await.unwrap());
+    let (mut taken, mut batches) = (Vec::new(), Vec::new());
+    while batches.iter().sum::<usize>() < CALLS {
+        timeout(PATIENCE, shared.inbox.ready()).await.unwrap();
+        shared.inbox.take(&mut taken);
+        for event in taken.drain(..) {
+            let Event::Submitted { bytes, batch } = event else { panic!("nothing else sends") };
+            shared.discharge(bytes);
+            batches.push(batch.len());
+        }
+    }
+    // The port's task may have begun among them.
+    assert!(batches.len() <= 2, "{batches:?}");
 }
 
 #[tokio::test]

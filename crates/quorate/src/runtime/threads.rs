@@ -164,7 +164,7 @@ pub(super) fn refuse_unserved<M: StateMachine>(shared: &Shared<M>) {
         let Event::Submitted { bytes, batch } = event else { continue };
         shared.discharge(bytes);
         for submission in batch {
-            let ended = Ended::Refused(refusal.clone());
+            let ended = Ended::refused(refusal.clone());
             outgoing.push(shared, submission.call, ended);
         }
     }
