@@ -84,6 +84,14 @@ impl<S: EventSink> StateMachine for KvMachine<S> {
         reply
     }
 
+    fn query_bytes(query: &Query) -> usize {
+        let keys = match query {
+            Query::Range(Range { range, .. }) => range.key.len() + range.range_end.len(),
+            Query::Stats | Query::View | Query::Digest(_) => 0,
+        };
+        size_of::<Query>() + keys
+    }
+
     fn query(&self, query: Query) -> Answer {
         let view = self.store.as_view();
         match query {

@@ -26,6 +26,12 @@ pub trait StateMachine: Send + 'static {
 
     /// Answers a query from the present state.
     fn query(&self, query: Self::Query) -> Self::Answer;
+
+    /// About how many bytes a query takes while it waits to be answered; queries beyond the room
+    /// that a node has are refused. To be said by who owns memory behind its queries.
+    fn query_bytes(_: &Self::Query) -> usize {
+        size_of::<Self::Query>()
+    }
 }
 
 /// Where in the log a command stands.

@@ -11,9 +11,10 @@ use std::time::Duration;
 use quorate_core::{Index, NodeId};
 use quorate_log::Entries;
 
-use super::port::{Ended, Queries};
+use super::port::{Asked, Ended, Queries};
 use super::shared::{Applied, ApplyJob, Event, Outgoing, Shared};
 use super::threads::panic_text;
+use super::waiting::Waiting;
 use crate::applier::Applier;
 use crate::codec::Codec;
 use crate::error::StopReason;
@@ -31,7 +32,7 @@ struct Role<M: StateMachine> {
     /// Replies to forwarded calls since the last report.
     answers: Vec<(NodeId, ForwardNumber, ForwardOutcome)>,
     /// Queries whose read index is not applied yet.
-    waiting: Vec<(Index, Queries<M>)>,
+    waiting: Waiting<Index, Queries<M>>,
     /// The last entry known committed when the node started: before it is executed, the state is
     /// one that was left behind long ago.
     floor: Index,
@@ -83,7 +84,7 @@ impl<M: StateMachine> Role<M> {
             shared: Arc::clone(shared),
             outgoing: Outgoing::default(),
             answers: Vec::new(),
-            waiting: Vec::new(),
+            waiting: Waiting::new(),
             floor,
             wake_bytes,
             quiet_bytes: 0,
@@ -154,7 +155,7 @@ impl<M: StateMachine> Role<M> {
     fn ask(&mut self, min_index: Option<Index>, queries: Queries<M>) -> Result<(), StopReason> {
         let index = min_index.unwrap_or_default().max(self.floor);
         if index > self.applier.applied() {
-            self.waiting.push((index, queries));
+            self.waiting.push(index, queries);
             return Ok(());
         }
         self.answer(queries)
@@ -162,9 +163,10 @@ impl<M: StateMachine> Role<M> {
 
     fn answer_waiting(&mut self) -> Result<(), StopReason> {
         let applied = self.applier.applied();
-        while let Some(at) = self.waiting.iter().position(|(index, _)| *index <= applied) {
-            let (_, queries) = self.waiting.remove(at);
-            self.answer(queries)?;
+        while let Some(due) = self.waiting.next_due(&applied) {
+            for queries in due {
+                self.answer(queries)?;
+            }
         }
         Ok(())
     }
@@ -172,8 +174,9 @@ impl<M: StateMachine> Role<M> {
     fn answer(&mut self, queries: Queries<M>) -> Result<(), StopReason> {
         let Self { applier, shared, outgoing, .. } = self;
         let all = || {
-            for (call, query) in queries {
+            for Asked { call, query, charge } in queries {
                 outgoing.push(shared, call, Ended::Answer(applier.query(query)));
+                drop(charge);
             }
         };
         catch_unwind(AssertUnwindSafe(all)).map_err(|panic| StopReason::QueryPanicked {

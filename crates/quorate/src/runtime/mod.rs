@@ -25,6 +25,7 @@ pub(crate) mod shared;
 mod start;
 mod tasks;
 mod threads;
+mod waiting;
 
 use std::future::poll_fn;
 use std::task::Poll;

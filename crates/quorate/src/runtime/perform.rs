@@ -3,7 +3,7 @@
 use quorate_core::{Index, Instant, ReadId};
 
 use super::log_role::LogJob;
-use super::port::Ended;
+use super::port::{Asked, Ended};
 use super::read_role::ReadJob;
 use super::replica_role::{Phase, ReplicaRole, addresses};
 use super::shared::ApplyJob;
@@ -65,7 +65,7 @@ impl<M: StateMachine> ReplicaRole<M> {
             ReplicaEffect::ReadReady { id, index } => self.read_ready(id, index),
             ReplicaEffect::ReadFailed(id) => {
                 let refusal = Refusal::NoLeader { waited: self.config.leader_wait };
-                for (call, _) in self.queries.remove(&id).unwrap_or_default() {
+                for Asked { call, .. } in self.queries.remove(&id).unwrap_or_default() {
                     self.outgoing.push(&self.shared, call, Ended::refused(refusal.clone()));
                 }
             }
@@ -160,7 +160,7 @@ impl<M: StateMachine> ReplicaRole<M> {
         self.perform(now);
         let refusal = Refusal::Stopped(self.shared.stop_reason());
         let queries = std::mem::take(&mut self.queries).into_values().flatten();
-        for (call, _) in queries.chain(std::mem::take(&mut self.batch)) {
+        for Asked { call, .. } in queries.chain(std::mem::take(&mut self.batch)) {
             self.outgoing.push(&self.shared, call, Ended::refused(refusal.clone()));
         }
         self.hand_out();

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
 use super::mailbox::{Closed, Mailbox};
-use super::shared::{ApplyJob, Event, Shared};
+use super::shared::{ApplyJob, Charge, Event, Shared};
 use super::step_back;
 use crate::codec::Codec;
 use crate::error::{CallError, Refusal, StopReason, UnknownReason};
@@ -35,8 +35,16 @@ const AT_ONCE: usize = 128;
 /// Lives of one slot before its numbers come again.
 const GENERATION_BITS: u32 = 20;
 
-/// Queries with the calls that asked them.
-pub(crate) type Queries<M> = Vec<(CallId, <M as StateMachine>::Query)>;
+/// A query with the call that asked it.
+pub(crate) struct Asked<M: StateMachine> {
+    pub(crate) call: CallId,
+    pub(crate) query: M::Query,
+    /// What it takes of the node's room, wherever it waits.
+    pub(crate) charge: Charge,
+}
+
+/// Queries that go the same way.
+pub(crate) type Queries<M> = Vec<Asked<M>>;
 
 /// One thing that a caller wants.
 pub(crate) struct Submission<M: StateMachine> {
@@ -49,7 +57,7 @@ pub(crate) enum Wanted<M: StateMachine> {
     /// A command, encoded.
     Call(Vec<u8>),
     /// A linearizable answer.
-    Read(M::Query),
+    Read(M::Query, Charge),
 }
 
 /// The end of one call or read, on its way to the caller.
@@ -170,7 +178,9 @@ impl<M: StateMachine> Port<M> {
             state.bytes += bytes;
             state.submissions.push(Submission { call, what: Wanted::Call(command) });
         };
-        match self.begin(shared, false, bytes, submit).await?.await {
+        shared.charge(bytes)?;
+        let begun = self.begin(false, submit).await;
+        match begun.inspect_err(|_| shared.discharge(bytes))?.await {
             Ended::Reply(reply) => Ok(reply),
             Ended::Encoded(bytes) => M::Reply::decode(&bytes)
                 .map_err(|source| CallError::Unknown(UnknownReason::Reply(source))),
@@ -187,14 +197,15 @@ impl<M: StateMachine> Port<M> {
         query: M::Query,
         linearizable: bool,
     ) -> Result<M::Answer, Refusal> {
+        let charge = shared.charge_query(M::query_bytes(&query))?;
         let submit = |state: &mut State<M>, call| {
             if linearizable {
-                state.submissions.push(Submission { call, what: Wanted::Read(query) });
+                state.submissions.push(Submission { call, what: Wanted::Read(query, charge) });
             } else {
-                state.local.push((call, query));
+                state.local.push(Asked { call, query, charge });
             }
         };
-        match self.begin(shared, true, 0, submit).await?.await {
+        match self.begin(true, submit).await?.await {
             Ended::Answer(answer) => Ok(answer),
             Ended::Refused(refusal) => Err(*refusal),
             Ended::Reply(_) | Ended::Encoded(_) | Ended::Unknown(_) => {
@@ -206,28 +217,10 @@ impl<M: StateMachine> Port<M> {
     /// Submits on behalf of the task that runs, without waiting for anything.
     async fn begin(
         &self,
-        shared: &Shared<M>,
         is_read: bool,
-        bytes: usize,
         submit: impl FnOnce(&mut State<M>, CallId),
     ) -> Result<Pending<'_, M>, Refusal> {
-        shared.charge(bytes)?;
         let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
-        match self.begin_charged(waker, is_read, submit) {
-            Ok(call) => Ok(Pending { port: self, call, stage: Stage::Begun }),
-            Err(refusal) => {
-                shared.discharge(bytes);
-                Err(refusal)
-            }
-        }
-    }
-
-    fn begin_charged(
-        &self,
-        waker: Waker,
-        is_read: bool,
-        submit: impl FnOnce(&mut State<M>, CallId),
-    ) -> Result<CallId, Refusal> {
         let mut state = self.lock();
         if let Some(reason) = &state.stopped {
             return Err(Refusal::Stopped(reason.clone()));
@@ -252,7 +245,7 @@ impl<M: StateMachine> Port<M> {
             drop(state);
             self.work.notify_one();
         }
-        Ok(call)
+        Ok(Pending { port: self, call, stage: Stage::Begun })
     }
 
     /// Hands over what was submitted; the time of these calls begins.
@@ -269,7 +262,7 @@ impl<M: StateMachine> Port<M> {
         }
         let until = Instant::now() + self.timeout;
         let calls = submissions.iter().map(|submission| submission.call);
-        let calls = calls.chain(local.iter().map(|(call, _)| *call));
+        let calls = calls.chain(local.iter().map(|asked| asked.call));
         state.deadlines.extend(calls.map(|call| (until, call)));
         drop(state);
         if !submissions.is_empty() {
@@ -284,11 +277,11 @@ impl<M: StateMachine> Port<M> {
             return;
         }
         if let Some(refusal) = shared.not_founded() {
-            return self.refuse(local.into_iter().map(|(call, _)| call), &refusal);
+            return self.refuse(local.into_iter().map(|asked| asked.call), &refusal);
         }
         let job = ApplyJob::Queries { min_index: None, queries: local };
         if let Err(Closed(ApplyJob::Queries { queries, .. })) = shared.apply.push(job) {
-            let calls = queries.into_iter().map(|(call, _)| call);
+            let calls = queries.into_iter().map(|asked| asked.call);
             self.refuse(calls, &Refusal::Stopped(shared.stop_reason()));
         }
     }
@@ -396,7 +389,7 @@ impl<M: StateMachine> State<M> {
         self.stopped = Some(reason.clone());
         let calls = std::mem::take(&mut self.submissions).into_iter();
         let calls = calls.map(|submission| submission.call);
-        let local = std::mem::take(&mut self.local).into_iter().map(|(call, _)| call);
+        let local = std::mem::take(&mut self.local).into_iter().map(|asked| asked.call);
         for call in calls.chain(local) {
             // Nobody ever heard of it.
             wakers.extend(self.end(call, Ended::refused(Refusal::Stopped(reason.clone()))));

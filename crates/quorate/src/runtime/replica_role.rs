@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 use super::clock::Clock;
 use super::log_role::LogJob;
 use super::mailbox::Mailbox;
-use super::port::{Ended, Queries, Submission, Wanted};
+use super::port::{Asked, Ended, Queries, Submission, Wanted};
 use super::publish::Publisher;
 use super::read_role::ReadJob;
 use super::seed::Seed;
@@ -237,7 +237,7 @@ impl<M: StateMachine> ReplicaRole<M> {
                     let command = command.into();
                     self.give(now, ReplicaInput::Call { call, command });
                 }
-                Wanted::Read(query) => self.batch.push((call, query)),
+                Wanted::Read(query, charge) => self.batch.push(Asked { call, query, charge }),
             }
         }
     }

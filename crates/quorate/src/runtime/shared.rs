@@ -60,9 +60,8 @@ pub(crate) struct Shared<M: StateMachine> {
     pub(crate) status: watch::Sender<Status>,
     call_timeout: Duration,
     ports: Mutex<Ports<M>>,
-    /// Bytes of commands in the inbox, and the bytes that may be there.
-    queued: AtomicUsize,
-    queue_limit: usize,
+    /// What commands in the inbox and queries without an answer take.
+    room: Arc<Room>,
     stopped: OnceLock<StopReason>,
 }
 
@@ -81,8 +80,7 @@ impl<M: StateMachine> Shared<M> {
             status: watch::Sender::new(status),
             call_timeout,
             ports: Mutex::new(Ports { open: BTreeMap::new(), next: 0, stopped: false }),
-            queued: AtomicUsize::new(0),
-            queue_limit,
+            room: Arc::new(Room { taken: AtomicUsize::new(0), limit: queue_limit }),
             stopped: OnceLock::new(),
         }
     }
@@ -113,17 +111,19 @@ impl<M: StateMachine> Shared<M> {
     /// Takes room for a command on its way to the replica; refuses what would exceed the limit.
     /// One command may always be on its way.
     pub(crate) fn charge(&self, bytes: usize) -> Result<(), Refusal> {
-        let queued = self.queued.fetch_add(bytes, Ordering::Relaxed);
-        if queued > 0 && queued + bytes > self.queue_limit {
-            self.discharge(bytes);
-            return Err(Refusal::Overloaded);
-        }
-        Ok(())
+        self.room.take(bytes)
     }
 
     /// Gives the room back.
     pub(crate) fn discharge(&self, bytes: usize) {
-        self.queued.fetch_sub(bytes, Ordering::Relaxed);
+        self.room.give_back(bytes);
+    }
+
+    /// Takes room for a query, until it is answered or given up.
+    pub(crate) fn charge_query(&self, bytes: usize) -> Result<Charge, Refusal> {
+        let bytes = QUERY_BYTES + bytes;
+        self.room.take(bytes)?;
+        Ok(Charge { room: Arc::clone(&self.room), bytes })
     }
 
     /// The refusal of a node that belongs to no cluster yet.
@@ -152,6 +152,44 @@ impl<M: StateMachine> Shared<M> {
         for port in std::mem::take(&mut ports.open).into_values() {
             port.answer(&mut vec![PortMessage::Stopped(self.stop_reason())]);
         }
+    }
+}
+
+/// What a query takes beside itself, roughly.
+const QUERY_BYTES: usize = 64;
+
+/// Bytes of what is under way in a node, and the bytes that may be.
+#[derive(Debug)]
+struct Room {
+    taken: AtomicUsize,
+    limit: usize,
+}
+
+impl Room {
+    fn take(&self, bytes: usize) -> Result<(), Refusal> {
+        let taken = self.taken.fetch_add(bytes, Ordering::Relaxed);
+        if taken > 0 && taken + bytes > self.limit {
+            self.give_back(bytes);
+            return Err(Refusal::Overloaded);
+        }
+        Ok(())
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.taken.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The room that one query takes, given back with it.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    room: Arc<Room>,
+    bytes: usize,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.room.give_back(self.bytes);
     }
 }
 

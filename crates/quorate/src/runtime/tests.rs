@@ -243,6 +243,43 @@ async fn calls_that_are_made_together_are_handed_over_together() {
 }
 
 #[tokio::test]
+async fn queries_beyond_the_room_of_the_node_are_refused_until_others_are_answered() {
+    // Each weighs 64 bytes beside its own none, of which 15 fit.
+    let shared = shared();
+    shared.facts.set_cluster(ClusterId(1));
+    let port = shared.register();
+    tokio::spawn(port::run(Arc::clone(&port), Arc::clone(&shared)));
+    let ask = |linearizable| {
+        let (port, shared) = (Arc::clone(&port), Arc::clone(&shared));
+        tokio::spawn(async move { port.read(&shared, (), linearizable).await })
+    };
+    let asked: Vec<_> = (0..14).map(|_| ask(false)).collect();
+    let given_up = ask(true);
+    timeout(PATIENCE, shared.apply.ready()).await.unwrap();
+    timeout(PATIENCE, shared.inbox.ready()).await.unwrap();
+    // Handed over or not, they take room.
+    assert_eq!(ask(false).await.unwrap(), Err(Refusal::Overloaded));
+    assert_eq!(ask(true).await.unwrap(), Err(Refusal::Overloaded));
+    let mut taken = Vec::new();
+    shared.inbox.take(&mut taken);
+    drop(taken);
+    given_up.abort();
+    let apply = std::thread::spawn({
+        let shared = Arc::clone(&shared);
+        move || apply_role::run(Count::default(), &shared, (1000, Index::ZERO))
+    });
+    for asked in asked {
+        assert_eq!(timeout(PATIENCE, asked).await.unwrap().unwrap(), Ok(0));
+    }
+    assert!(shared.charge(1000).is_ok(), "all of the room is back");
+    assert_eq!(ask(false).await.unwrap(), Err(Refusal::Overloaded));
+    shared.discharge(1000);
+    assert_eq!(timeout(PATIENCE, ask(false)).await.unwrap().unwrap(), Ok(0));
+    assert!(shared.apply.push(ApplyJob::Stop).is_ok());
+    apply.join().unwrap();
+}
+
+#[tokio::test]
 async fn a_replica_that_sleeps_hears_of_executed_entries_without_another_event() {
     let shared = shared();
     let woken = tokio::spawn({
