@@ -100,7 +100,7 @@ pub(crate) fn outcome(outcome: &Outcome, f: &mut core::fmt::Formatter<'_>) -> co
     };
     writeln!(f, "seed {seed} breaks a rule after {seconds:.3} s of world time\n\n{broken}\n")?;
     writeln!(f, "the world: {}", settings(&outcome.options))?;
-    for (name, value) in outcome.plan.parameters() {
+    for (name, value) in outcome.parameters() {
         writeln!(f, "{name:>24}  {value}")?;
     }
     writeln!(f, "\nthe last events:")?;

@@ -89,6 +89,8 @@ pub struct Outcome {
     pub options: Options,
     /// The faults that it drew.
     pub plan: Plan,
+    /// What it drew for each machine, by name, for people.
+    pub machines: Vec<(&'static str, String)>,
     /// Simulated time.
     pub simulated: Duration,
     /// The part of it in which clients asked for something.
@@ -108,6 +110,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Everything that was drawn, by name, for people.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<(&'static str, String)> {
+        let mut all = self.plan.parameters();
+        all.extend_from_slice(&self.machines);
+        all
+    }
+
     /// How often something happened.
     #[must_use]
     pub fn count(&self, what: &str) -> u64 {
@@ -175,6 +185,7 @@ impl<T: Target> Run<T> {
         };
         let mut world: World<T::Machine, T::Workload> =
             World::new(&setup, self.target.workload(&plan));
+        let machines = world.machines();
         match lines {
             Lines::None => {}
             Lines::Recent => world.trace_mut().keep_recent(),
@@ -195,6 +206,7 @@ impl<T: Target> Run<T> {
         Outcome {
             seed,
             options: options.clone(),
+            machines,
             simulated: world.now(),
             loaded: world.loaded(),
             hash: world.hash(),

@@ -9,7 +9,7 @@ use quorate_log::fault::FaultFs;
 
 use super::atlas::Damage;
 use super::logs::chain;
-use super::{Believed, Broken, Facts, Link, Name, end_of, link_at};
+use super::{Believed, Broken, Facts, Link, Name, Pending, end_of, link_at};
 
 impl Facts {
     /// A disk reports every write up to `token` durable.
@@ -78,9 +78,13 @@ impl Facts {
             Message::AppendReply(AppendReply::Accepted { matched })
                 if envelope.term == durable_term && *matched > Index::ZERO =>
             {
-                // Its log does not change below what it holds of this leader.
+                // Its log does not change below what it holds of a leader, until it hears of another:
+                // what is durable may be the leader's while a write of a later term is under way.
+                let later =
+                    |write: &Pending| write.vote.is_some_and(|(term, _)| term > durable_term);
                 let durable = link_at(&facts.durable, *matched);
-                if durable.is_some() && durable == link_at(&facts.log, *matched) {
+                let is_same = durable == link_at(&facts.log, *matched);
+                if durable.is_some() && (is_same || facts.pending.iter().any(later)) {
                     return Ok(());
                 }
                 let end = end_of(&facts.durable);

@@ -221,6 +221,12 @@ fn nothing_is_said_before_it_is_durable() {
     broken(says(&facts, 2, accepted(1)), "persist before send");
     facts.persisted(0, PersistToken(9)).unwrap();
     says(&facts, 2, accepted(1)).unwrap();
+    // It heard of the next term since, whose leader's entries replace these: they were durable when
+    // the acknowledgement was made.
+    let next = Write { truncate_from: Some(Index(1)), ..votes(10, 4, 2) };
+    facts.wrote(0, false, &Write { entries: vec![entries(1, 4, &["c"])], ..next }).unwrap();
+    says(&facts, 2, accepted(1)).unwrap();
+    broken(says(&facts, 2, accepted(2)), "persist before send");
 }
 
 fn status(term: u64, commit: u64, applied: u64) -> Status {

@@ -232,6 +232,21 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.counts.all()
     }
 
+    /// What was drawn for each machine, by name, for people.
+    #[must_use]
+    pub fn machines(&self) -> Vec<(&'static str, String)> {
+        let all = |of: &dyn Fn(&Node<M>) -> String| {
+            let each: Vec<String> = self.nodes.iter().map(of).collect();
+            each.join(" ")
+        };
+        let mut drawn = vec![("bytes of a sector", all(&|node| node.sector_bytes.to_string()))];
+        if self.plan.has(Fault::Drift) {
+            drawn
+                .push(("clocks gain, in a million", all(&|node| format!("{:+}", node.clock.gain))));
+        }
+        drawn
+    }
+
     /// What happened.
     #[must_use]
     pub const fn trace(&self) -> &Trace {

@@ -235,6 +235,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 let late = rng.span(Duration::ZERO, self.plan.rate(Fault::LateTimer).lasts);
                 due += super::nanos(late);
                 self.count(Fault::LateTimer.name());
+                self.note_strike(Fault::LateTimer, Some(node), Some(due));
             }
             let Some(live) = self.nodes[node].live() else { return };
             live.timer_at = Some(due);

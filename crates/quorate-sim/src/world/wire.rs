@@ -140,6 +140,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         mut rng: Rng,
     ) -> Result<bool, Broken> {
         self.count(Fault::Fragment.name());
+        self.note_strike(Fault::Fragment, Some(to), None);
         let first = &bytes[..rng.index(bytes.len())];
         let limit = FrameLimits::for_entries(ENTRY_BYTES).frame_bytes();
         if !matches!(parse(first, limit), Ok(Parsed::Partial { missing }) if missing > 0) {

@@ -53,7 +53,7 @@ fn drawn(outcome: &Outcome, options: &Options) -> String {
         "{:>32}  {}, {} clients, {} requests per second, {:?} of faults\n",
         "nodes", options.nodes, options.clients, options.rate, options.duration
     );
-    for (name, value) in outcome.plan.parameters() {
+    for (name, value) in outcome.parameters() {
         writeln!(text, "{name:>32}  {value}").expect("a string grows");
     }
     text

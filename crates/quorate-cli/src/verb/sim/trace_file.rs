@@ -30,7 +30,7 @@ fn write_to(file: &mut impl Write, outcome: &Outcome, options: &Options) -> io::
 
 /// What to know about a run before its first event.
 pub(super) fn header(outcome: &Outcome, options: &Options) -> Value {
-    let parameters = outcome.plan.parameters().into_iter();
+    let parameters = outcome.parameters().into_iter();
     let parameters: Map<String, Value> =
         parameters.map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
     let faults: Vec<&str> = outcome.plan.on.iter().map(|kind| kind.name()).collect();
