@@ -83,7 +83,7 @@ pub struct Persist {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Send {
     /// The message.
-    pub envelope: Envelope,
+    pub envelope: Box<Envelope>,
     /// The write that must be durable first.
     pub after: Option<PersistToken>,
 }

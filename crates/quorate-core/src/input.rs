@@ -7,7 +7,7 @@ use crate::message::Envelope;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A message arrived from a node whose handshake was accepted.
-    Message(Envelope),
+    Message(Box<Envelope>),
     /// A client wants a command of this many encoded bytes appended. The typed form, which answers
     /// at once, is `Raft::propose`.
     Propose {

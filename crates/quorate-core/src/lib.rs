@@ -86,13 +86,14 @@ pub mod config;
 pub mod effect;
 pub mod entry;
 pub mod error;
+pub mod few;
 pub mod hard_state;
 pub mod id;
 pub mod input;
 mod log;
 pub mod membership;
 pub mod message;
-mod node_map;
+pub mod node_map;
 mod progress;
 pub mod raft;
 pub mod recent;
@@ -105,6 +106,7 @@ pub use config::{Config, ConfigError};
 pub use effect::{DropReason, Effect, HaltReason, Persist, Send};
 pub use entry::{EntryKind, Run};
 pub use error::{ProposeError, StartError};
+pub use few::Few;
 pub use hard_state::HardState;
 pub use id::{
     BootCounter, ClusterId, EntryId, Index, NodeId, PersistToken, ReadId, RequestId, Term,

@@ -5,6 +5,7 @@
 //! its number, and a read index is confirmed by replies to requests numbered after the read.
 
 use crate::entry::Run;
+use crate::few::Few;
 use crate::id::{BootCounter, EntryId, Index, NodeId, RequestId, Term};
 
 /// A message with its sender, receiver, term and number.
@@ -86,7 +87,7 @@ pub struct Append {
     /// Whether an answer is wanted; a mere notice of a commit index wants none.
     pub wants_reply: bool,
     /// The entries after `prev`, in order and without a gap.
-    pub runs: Vec<Run>,
+    pub runs: Few<Run>,
 }
 
 impl Append {
@@ -150,7 +151,7 @@ mod tests {
     fn append(prev: EntryId, runs: Vec<Run>) -> Append {
         let (commit, recorded) = (Index::ZERO, Index::ZERO);
         let recorded_boot = BootCounter::ZERO;
-        Append { prev, commit, recorded, recorded_boot, wants_reply: true, runs }
+        Append { prev, commit, recorded, recorded_boot, wants_reply: true, runs: runs.into() }
     }
 
     fn commands(first: u64, count: u32, term: u64) -> Run {

@@ -6,52 +6,70 @@ use crate::id::NodeId;
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub(crate) struct NodeMap<T> {
+pub struct NodeMap<T> {
     entries: Vec<(NodeId, T)>,
 }
 
 impl<T> NodeMap<T> {
-    pub(crate) const fn new() -> Self {
+    /// A map of nothing.
+    #[must_use]
+    pub const fn new() -> Self {
         Self { entries: Vec::new() }
     }
 
-    pub(crate) fn get(&self, id: NodeId) -> Option<&T> {
+    /// What is known of a node.
+    #[must_use]
+    pub fn get(&self, id: NodeId) -> Option<&T> {
         let at = self.position(id).ok()?;
         Some(&self.entries[at].1)
     }
 
-    pub(crate) fn get_mut(&mut self, id: NodeId) -> Option<&mut T> {
+    /// As [`Self::get`], to change it.
+    pub fn get_mut(&mut self, id: NodeId) -> Option<&mut T> {
         let at = self.position(id).ok()?;
         Some(&mut self.entries[at].1)
     }
 
     /// What is known of a node; `value` from here on, where nothing was.
-    pub(crate) fn get_or_insert(&mut self, id: NodeId, value: T) -> &mut T {
+    pub fn get_or_insert(&mut self, id: NodeId, value: T) -> &mut T {
+        self.get_or_insert_with(id, || value)
+    }
+
+    /// As [`Self::get_or_insert`], for a value that is made only where it is needed.
+    pub fn get_or_insert_with(&mut self, id: NodeId, make: impl FnOnce() -> T) -> &mut T {
         let at = match self.position(id) {
             Ok(at) => at,
             Err(at) => {
-                self.entries.insert(at, (id, value));
+                self.entries.insert(at, (id, make()));
                 at
             }
         };
         &mut self.entries[at].1
     }
 
-    /// The node at a position of the order.
-    pub(crate) fn id_at(&self, at: usize) -> Option<NodeId> {
-        self.entries.get(at).map(|(id, _)| *id)
+    /// The node at a position of the order, and what is known of it.
+    pub fn at_mut(&mut self, at: usize) -> Option<(NodeId, &mut T)> {
+        self.entries.get_mut(at).map(|(id, value)| (*id, value))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &T)> {
+    /// Every node, with what is known of it.
+    pub fn iter(&self) -> impl Iterator<Item = (NodeId, &T)> {
         self.entries.iter().map(|(id, value)| (*id, value))
     }
 
-    pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> {
+    /// Every node.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> {
         self.entries.iter().map(|(id, _)| *id)
     }
 
-    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+    /// What is known of each node.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
         self.entries.iter().map(|(_, value)| value)
+    }
+
+    /// As [`Self::values`], to change them.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.iter_mut().map(|(_, value)| value)
     }
 
     /// Where a node is, or would be. What is short is walked: that costs less than halving it.
@@ -62,6 +80,12 @@ impl<T> NodeMap<T> {
             }
         }
         Err(self.entries.len())
+    }
+}
+
+impl<T> Default for NodeMap<T> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -93,6 +117,7 @@ mod tests {
         assert_eq!(map.ids().collect::<Vec<_>>(), [1, 2, 5, 9].map(id));
         assert_eq!(map.values().copied().collect::<Vec<_>>(), [1, 2, 5, 90]);
         assert_eq!((map.get(id(5)), map.get(id(3)), map.get(id(10))), (Some(&5), None, None));
-        assert_eq!((map.id_at(3), map.id_at(4)), (Some(id(9)), None));
+        assert_eq!(map.at_mut(3), Some((id(9), &mut 90)));
+        assert_eq!(map.at_mut(4), None);
     }
 }

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::time::nanos;
+
 /// SplitMix64 (Steele, Lea, Flood 2014): enough to spread timeouts, not for secrets.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
@@ -24,14 +26,14 @@ impl Rng {
         self.next_u64() % limit
     }
 
-    /// A span drawn evenly from `min..max`; `min` where the range is empty.
-    pub(crate) fn span(&mut self, min: Duration, max: Duration) -> Duration {
-        let width = max.saturating_sub(min).as_nanos();
-        if width == 0 {
+    /// A span drawn evenly from `min..max`, in nanoseconds; `min` where the range is empty.
+    pub(crate) fn span(&mut self, min: Duration, max: Duration) -> u64 {
+        let (min, max) = (nanos(min), nanos(max));
+        if max <= min {
             return min;
         }
-        let drawn = (u128::from(self.next_u64()) * width) >> 64;
-        min + Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX))
+        let drawn = (u128::from(self.next_u64()) * u128::from(max - min)) >> 64;
+        min + u64::try_from(drawn).expect("what is drawn is below the width")
     }
 }
 
@@ -43,10 +45,10 @@ mod tests {
     fn spans_lie_in_their_range_and_spread_over_it() {
         let (min, max) = (Duration::from_millis(300), Duration::from_millis(600));
         let mut rng = Rng::new(7);
-        let spans: Vec<Duration> = (0..1000).map(|_| rng.span(min, max)).collect();
-        assert!(spans.iter().all(|span| (min..max).contains(span)));
-        let early = spans.iter().filter(|span| **span < Duration::from_millis(450)).count();
+        let spans: Vec<u64> = (0..1000).map(|_| rng.span(min, max)).collect();
+        assert!(spans.iter().all(|span| (300_000_000..600_000_000).contains(span)));
+        let early = spans.iter().filter(|span| **span < 450_000_000).count();
         assert!((400..600).contains(&early), "{early} of 1000 in the first half");
-        assert_eq!(rng.span(min, min), min);
+        assert_eq!(rng.span(min, min), 300_000_000);
     }
 }

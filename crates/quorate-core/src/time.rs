@@ -32,7 +32,11 @@ impl Instant {
     /// This instant moved forward, held at the end of time.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        self.after_nanos(nanos(span))
+    }
+
+    /// As [`Self::after`], for a span in nanoseconds.
+    pub(crate) const fn after_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_add(nanos))
     }
 
@@ -41,6 +45,11 @@ impl Instant {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// A span in nanoseconds, held at the largest.
+pub(crate) fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for Instant {

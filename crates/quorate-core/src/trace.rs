@@ -309,7 +309,8 @@ mod tests {
                 Run::new(Index(6), 3, Term(2), EntryKind::Command, 300),
                 Run::new(Index(9), 1, Term(3), EntryKind::Opening, 48),
                 Run::membership(Index(10), Term(3), 64, Arc::new(membership)),
-            ],
+            ]
+            .into(),
         };
         let envelope = Envelope {
             from: node(1),
@@ -320,7 +321,7 @@ mod tests {
             message: Message::Append(append),
         };
         assert_eq!(
-            Send { envelope, after: Some(PersistToken(4)) }.to_string(),
+            Send { envelope: Box::new(envelope), after: Some(PersistToken(4)) }.to_string(),
             "n1->n2 #2.7 t3 Append prev=5@2 +6..8@2 +9@3(opening) \
              +10@3(voters=n1,n2 outgoing=n1 learners=n3) commit=4 recorded=3 (after p4)"
         );

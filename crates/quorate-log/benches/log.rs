@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use quorate_core::{ClusterId, EntryKind, HardState, Index, NodeId, PersistToken, Term};
+use quorate_core::{ClusterId, EntryKind, Few, HardState, Index, NodeId, PersistToken, Term};
 use quorate_log::{
     BlockBuilder, Entries, Envelope, File, Fs, Log, LogConfig, MemoryFs, OpenOptions, OsFs,
     Progress, Write, open_blocking,
@@ -163,7 +163,7 @@ fn write<F: Fs>(log: &mut Log<F>, hard_state: Option<HardState>, entries: Entrie
         token: PersistToken(entries.last().0),
         hard_state,
         truncate_from: None,
-        entries: vec![entries],
+        entries: Few::one(entries),
         commit: Index::ZERO,
     });
     settle(log);

@@ -19,7 +19,7 @@
 //! `log/perform` (writing), `recovery` with `scan` (opening, and what is torn).
 //!
 //! ```
-//! use quorate_core::{ClusterId, EntryKind, HardState, Index, NodeId, PersistToken, Term};
+//! use quorate_core::{ClusterId, EntryKind, Few, HardState, Index, NodeId, PersistToken, Term};
 //! use quorate_log::{BlockBuilder, Envelope, OpenOptions, OsFs, Progress, Write, open_blocking};
 //!
 //! let directory = tempfile::tempdir()?;
@@ -33,7 +33,7 @@
 //!     token: PersistToken(1),
 //!     hard_state: Some(HardState { term: Term(1), vote: NodeId::new(7) }),
 //!     truncate_from: None,
-//!     entries: vec![block.finish().into()],
+//!     entries: Few::one(block.finish().into()),
 //!     commit: Index::ZERO,
 //! });
 //! while log.step()? != Progress::Persisted(PersistToken(1)) {}

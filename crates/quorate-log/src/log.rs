@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use quorate_core::{BootCounter, ClusterId, EntryId, HardState, Index, NodeId, PersistToken};
+use quorate_core::{BootCounter, ClusterId, EntryId, Few, HardState, Index, NodeId, PersistToken};
 
 use crate::block::Entries;
 use crate::directory::{Directory, Named};
@@ -77,7 +77,7 @@ pub struct Write {
     /// First index to drop, before the entries are appended; above the base.
     pub truncate_from: Option<Index>,
     /// Entries to append, each following the one before without a gap.
-    pub entries: Vec<Entries>,
+    pub entries: Few<Entries>,
     /// Commit index known when the write was made; recorded with it, never waited for.
     pub commit: Index,
 }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub(crate) use durability::Durability;
 
 use crate::entry::{EntryKind, Run};
+use crate::few::Few;
 use crate::id::{EntryId, Index, Term};
 use crate::membership::Membership;
 use crate::recent;
@@ -32,7 +33,8 @@ const MAX_AVERAGED_BYTES: u64 = 4096;
 pub(crate) struct Log {
     base: EntryId,
     heads: VecDeque<Head>,
-    last: Index,
+    /// The last entry; the base where there is none.
+    last: EntryId,
     /// Bytes of all entries ever pushed, less those truncated; only differences mean anything.
     bytes: u64,
 }
@@ -50,7 +52,7 @@ struct Head {
 impl Log {
     /// An empty log that continues after `base`.
     pub(crate) const fn new(base: EntryId) -> Self {
-        Self { base, heads: VecDeque::new(), last: base.index, bytes: 0 }
+        Self { base, heads: VecDeque::new(), last: base, bytes: 0 }
     }
 
     /// The entry before the first that is held.
@@ -59,13 +61,15 @@ impl Log {
     }
 
     /// The last entry; the base when there is none.
-    pub(crate) fn last(&self) -> EntryId {
-        let term = self.heads.back().map_or(self.base.term, |head| head.term);
-        EntryId::new(self.last, term)
+    pub(crate) const fn last(&self) -> EntryId {
+        self.last
     }
 
     /// Term of the entry at `index`, where it is the base or held.
     pub(crate) fn term_at(&self, index: Index) -> Option<Term> {
+        if index == self.last.index {
+            return Some(self.last.term);
+        }
         if index == self.base.index {
             return Some(self.base.term);
         }
@@ -92,8 +96,8 @@ impl Log {
     ///
     /// When the run leaves a gap or its term is below the last entry's: the caller has checked.
     pub(crate) fn push(&mut self, run: &Run) {
-        assert!(run.count > 0 && run.first == self.last.next(), "a run continues the log");
-        assert!(run.term >= self.last().term, "terms never fall along the log");
+        assert!(run.count > 0 && run.first == self.last.index.next(), "a run continues the log");
+        assert!(run.term >= self.last.term, "terms never fall along the log");
         if !self.joins_last_head(run) {
             self.heads.push_back(Head {
                 first: run.first,
@@ -103,7 +107,7 @@ impl Log {
                 membership: run.membership.clone(),
             });
         }
-        self.last = run.last();
+        self.last = run.last_id();
         self.bytes += run.bytes;
     }
 
@@ -114,12 +118,13 @@ impl Log {
     /// When `from` is not above the base.
     pub(crate) fn truncate_from(&mut self, from: Index) {
         assert!(from > self.base.index, "nothing at or below the base is ever truncated");
-        if from > self.last {
+        if from > self.last.index {
             return;
         }
         self.bytes = self.bytes_through(from.previous());
         self.heads.truncate(recent::partition_point(&self.heads, |head| head.first < from));
-        self.last = from.previous();
+        let term = self.heads.back().map_or(self.base.term, |head| head.term);
+        self.last = EntryId::new(from.previous(), term);
     }
 
     /// Bytes of all entries, on the scale of [`Self::bytes_through`].
@@ -128,9 +133,9 @@ impl Log {
     }
 
     /// Runs from `from` on that fit into `max_bytes`; at least one entry where there is one.
-    pub(crate) fn slice(&self, from: Index, max_bytes: u64) -> Vec<Run> {
-        let Some(start) = self.head_at(from) else { return Vec::new() };
-        let mut runs = Vec::new();
+    pub(crate) fn slice(&self, from: Index, max_bytes: u64) -> Few<Run> {
+        let Some(start) = self.head_at(from) else { return Few::new() };
+        let mut runs = Few::new();
         let mut room = max_bytes;
         let mut first = from;
         for at in start..self.heads.len() {
@@ -158,7 +163,7 @@ impl Log {
         if index < self.base.index {
             return None;
         }
-        let index = index.min(self.last);
+        let index = index.min(self.last.index);
         let follows = |head: &Head| head.first <= index && head.term <= term;
         let end = recent::partition_point(&self.heads, follows);
         if end == 0 {
@@ -193,7 +198,7 @@ impl Log {
 
     fn joins_last_head(&self, run: &Run) -> bool {
         let Some(head) = self.heads.back() else { return false };
-        let (held, more) = (self.last.distance(head.first) + 1, u64::from(run.count));
+        let (held, more) = (self.last.index.distance(head.first) + 1, u64::from(run.count));
         head.term == run.term
             && head.kind == run.kind
             && head.membership.is_none()
@@ -217,14 +222,18 @@ impl Log {
 
     /// Position of the head that covers `index`.
     fn head_at(&self, index: Index) -> Option<usize> {
-        if index <= self.base.index || index > self.last {
+        if index <= self.base.index || index > self.last.index {
             return None;
+        }
+        // Nearly always what is asked for is in the last head.
+        if self.heads.back().is_some_and(|head| head.first <= index) {
+            return Some(self.heads.len() - 1);
         }
         Some(recent::partition_point(&self.heads, |head| head.first <= index) - 1)
     }
 
     fn head_last(&self, at: usize) -> Index {
-        self.heads.get(at + 1).map_or(self.last, |next| next.first.previous())
+        self.heads.get(at + 1).map_or(self.last.index, |next| next.first.previous())
     }
 
     fn average_bytes(&self, at: usize) -> u64 {
@@ -235,7 +244,7 @@ impl Log {
 
     /// Estimated bytes of every entry up to and including `index`; only differences mean anything.
     pub(crate) fn bytes_through(&self, index: Index) -> u64 {
-        if index >= self.last {
+        if index >= self.last.index {
             return self.bytes;
         }
         match self.head_at(index) {

@@ -137,9 +137,9 @@ impl Raft {
         }
         let start = effects.len();
         let before = (self.is_leader(), self.commit);
-        let is_own = matches!(input, Input::Persisted(_) | Input::Applied(_));
+        let is_own = matches!(input, Input::Persisted(_));
         match input {
-            Input::Message(envelope) => self.handle_message(envelope, effects),
+            Input::Message(envelope) => self.handle_message(&envelope, effects),
             Input::Propose { bytes } => {
                 if let Err(error) = self.propose(bytes) {
                     effects.push(Effect::ProposalRefused(error));
@@ -147,7 +147,8 @@ impl Raft {
             }
             Input::Read(id) => self.handle_read(id, effects),
             Input::Persisted(token) => self.handle_persisted(token, effects),
-            Input::Applied(index) => self.handle_applied(index, effects),
+            // Nothing rests on it, so that nothing can follow.
+            Input::Applied(index) => return self.handle_applied(index, effects),
             Input::PeerConnected { peer, boot } => {
                 if self.handle_boot(peer, boot) {
                     self.ask_again(peer);
@@ -161,8 +162,8 @@ impl Raft {
         if self.halted.is_some() {
             return;
         }
-        // What this node's own disk and state machine report gives a leader's peers something to
-        // hear only where the commit index rose with it.
+        // What this node's own disk reports gives a leader's peers something to hear only where the
+        // commit index rose with it.
         let is_quiet = is_own && before == (self.is_leader(), self.commit);
         self.unflushed = !flush && (self.unflushed || self.is_leader() && !is_quiet);
         self.seal(start, flush, effects);
@@ -280,7 +281,7 @@ impl Raft {
         }
     }
 
-    fn handle_message(&mut self, envelope: Envelope, effects: &mut Vec<Effect>) {
+    fn handle_message(&mut self, envelope: &Envelope, effects: &mut Vec<Effect>) {
         let from = envelope.from;
         if envelope.to != self.id || from == self.id {
             return effects.push(Effect::Dropped(DropReason::Misdirected));
@@ -295,32 +296,32 @@ impl Raft {
         if !self.handle_boot(from, envelope.boot) {
             return effects.push(Effect::Dropped(DropReason::OldBoot));
         }
-        if envelope.term > self.term() && !self.handle_later_term(&envelope, effects) {
+        if envelope.term > self.term() && !self.handle_later_term(envelope, effects) {
             return;
         }
         if envelope.term < self.term() && !is_pre_vote(&envelope.message) {
-            return self.handle_earlier_term(&envelope, effects);
+            return self.handle_earlier_term(envelope, effects);
         }
         self.dispatch(envelope, effects);
     }
 
     /// The matrix of messages: each has one handler, which knows what to do in each role.
-    fn dispatch(&mut self, envelope: Envelope, effects: &mut Vec<Effect>) {
+    fn dispatch(&mut self, envelope: &Envelope, effects: &mut Vec<Effect>) {
         let (from, request) = (envelope.from, envelope.request);
-        match envelope.message {
+        match &envelope.message {
             Message::RequestVote(message) => {
-                self.handle_request_vote(from, request, message, effects);
+                self.handle_request_vote(from, request, *message, effects);
             }
             Message::VoteReply(message) => {
-                self.handle_vote_reply(from, request, message, effects);
+                self.handle_vote_reply(from, request, *message, effects);
             }
-            Message::Append(message) => self.handle_append(from, request, &message, effects),
+            Message::Append(message) => self.handle_append(from, request, message, effects),
             Message::AppendReply(message) => {
-                self.handle_append_reply(from, request, message, effects);
+                self.handle_append_reply(from, request, *message, effects);
             }
             Message::ReadIndex => self.handle_read_index(from, request, effects),
             Message::ReadIndexReply(message) => {
-                self.handle_read_index_reply(request, message, effects);
+                self.handle_read_index_reply(request, *message, effects);
             }
         }
     }
@@ -525,7 +526,7 @@ impl Raft {
     ) {
         let too_early = mutant!(VoteBeforeDurable) && matches!(message, Message::VoteReply(_));
         let after = after.max(self.after_term()).filter(|_| !too_early);
-        let envelope = self.sender.reply(self.term(), to, request, message);
+        let envelope = Box::new(self.sender.reply(self.term(), to, request, message));
         effects.push(Effect::Send(Send { envelope, after }));
     }
 
@@ -537,7 +538,7 @@ impl Raft {
     ) -> RequestId {
         let too_early = mutant!(RequestBeforeOwnVote) && matches!(message, Message::RequestVote(_));
         let after = self.after_term().filter(|_| !too_early);
-        let envelope = self.sender.request(self.hard_state.term, to, message);
+        let envelope = Box::new(self.sender.request(self.hard_state.term, to, message));
         let request = envelope.request;
         effects.push(Effect::Send(Send { envelope, after }));
         request

@@ -36,6 +36,11 @@ impl LeaderRead {
     pub(super) const fn expires_at(&self) -> Instant {
         self.expires_at
     }
+
+    /// Answers to requests from this one on confirm it.
+    pub(super) const fn requests_from(&self) -> RequestId {
+        self.requests_from
+    }
 }
 
 /// Who asked.
@@ -161,19 +166,15 @@ impl Raft {
         }
     }
 
-    /// Makes sure that a peer is asked something after the latest read came.
-    pub(super) fn ask_for_reads(&mut self, peer: NodeId, effects: &mut Vec<Effect>) {
-        let Role::Leader(leader) = &self.role else { return };
-        let Some(newest) = leader.reads.back() else { return };
-        let is_voter = self.membership().is_voter(peer);
-        let asked = leader.peers.get(peer).is_some_and(|peer| peer.asked >= newest.requests_from);
-        if is_voter && !asked {
-            self.heartbeat(peer, effects);
+    /// Answers the reads whose index is known and confirmed, in the order in which they came.
+    #[inline]
+    pub(super) fn answer_confirmed_reads(&mut self, effects: &mut Vec<Effect>) {
+        if matches!(&self.role, Role::Leader(leader) if !leader.reads.is_empty()) {
+            self.answer_reads(effects);
         }
     }
 
-    /// Answers the reads whose index is known and confirmed, in the order in which they came.
-    pub(super) fn answer_confirmed_reads(&mut self, effects: &mut Vec<Effect>) {
+    fn answer_reads(&mut self, effects: &mut Vec<Effect>) {
         self.index_reads();
         while let Some((read, index)) = self.next_confirmed_read() {
             match read.origin {

@@ -5,22 +5,36 @@
 //! - A heartbeat is an empty append, sent when nothing else was for a heartbeat interval. It heals
 //!   whatever was lost: its refusal starts a probe, its acceptance repeats a lost acknowledgement.
 
-use super::Raft;
+use super::read::LeaderRead;
 use super::role::Role;
-use crate::effect::Effect;
-use crate::id::{EntryId, Index, NodeId};
+use super::{Raft, Sender};
+use crate::config::Config;
+use crate::effect::{Effect, Send};
+use crate::entry::Run;
+use crate::few::Few;
+use crate::id::{BootCounter, EntryId, Index, NodeId, PersistToken, RequestId, Term};
+use crate::log::Log;
+use crate::membership::Membership;
 use crate::message::{Append, Message};
-use crate::progress::Mode;
+use crate::node_map::NodeMap;
+use crate::progress::{Mode, Progress};
+use crate::time::Instant;
 
 impl Raft {
     /// The end of a wake-up: one append per peer for everything that came, and what reads need.
     pub(super) fn flush_leader(&mut self, effects: &mut Vec<Effect>) {
+        let newest_read = match &self.role {
+            Role::Leader(leader) => leader.reads.back().map(LeaderRead::requests_from),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        };
         let mut at = 0;
-        while let Some(peer) = self.peer_at(at) {
-            self.replicate(peer, effects);
-            self.ask_for_reads(peer, effects);
-            if self.config.commit_notices {
-                self.notify_commit(peer, effects);
+        while let Some((mut letters, progress)) = self.letters(at, effects) {
+            letters.replicate(progress);
+            if newest_read.is_some_and(|newest| progress.asked < newest) {
+                letters.ask_for_reads(progress);
+            }
+            if letters.config.commit_notices {
+                letters.notify_commit(progress);
             }
             at += 1;
         }
@@ -29,142 +43,160 @@ impl Raft {
 
     /// Whoever heard nothing for a heartbeat interval hears something.
     pub(super) fn send_heartbeats(&mut self, effects: &mut Vec<Effect>) {
-        let (now, every) = (self.now, self.config.heartbeat);
-        let mut next = 0;
-        while let Some(peer) = self.peer_at(next) {
-            next += 1;
-            let Some(progress) = self.peer_mut(peer) else { return };
-            if now.since(progress.sent_at) < every {
+        let mut at = 0;
+        while let Some((mut letters, progress)) = self.letters(at, effects) {
+            at += 1;
+            if letters.now.since(progress.sent_at) < letters.config.heartbeat {
                 continue;
             }
             match &mut progress.mode {
-                Mode::Probe { waiting, retry } if *waiting => {
+                Mode::Probe { waiting, retry } => {
+                    *retry |= *waiting;
                     *waiting = false;
-                    *retry = true;
-                    self.probe(peer, effects);
+                    letters.probe(progress);
                 }
-                Mode::Probe { .. } => self.probe(peer, effects),
-                Mode::Replicate(_) => self.heartbeat(peer, effects),
+                Mode::Replicate(_) => letters.heartbeat(progress),
             }
         }
     }
 
-    /// An empty append at the end of what was sent.
-    pub(super) fn heartbeat(&mut self, peer: NodeId, effects: &mut Vec<Effect>) {
-        let Some(progress) = self.peer_mut(peer) else { return };
-        let prev = progress.next.previous();
-        let prev = self.id_at_or_base(prev);
-        self.send_append(peer, Part { prev, runs: Vec::new(), wants_reply: true }, effects);
+    /// What letters to the peer at this position are made from, with what is known of that peer;
+    /// nothing behind the last one, and where this node does not lead.
+    fn letters<'a>(
+        &'a mut self,
+        at: usize,
+        effects: &'a mut Vec<Effect>,
+    ) -> Option<(Letters<'a>, &'a mut Progress)> {
+        let after = self.after_term();
+        let Role::Leader(leader) = &mut self.role else { return None };
+        let (peer, progress) = leader.peers.at_mut(at)?;
+        let letters = Letters {
+            peer,
+            term: self.hard_state.term,
+            now: self.now,
+            commit: self.commit,
+            after,
+            boots: &self.boots,
+            log: &self.log,
+            membership: self.memberships.current(),
+            config: &self.config,
+            sender: &mut self.sender,
+            effects,
+        };
+        Some((letters, progress))
     }
+}
 
-    fn replicate(&mut self, peer: NodeId, effects: &mut Vec<Effect>) {
-        let Some(progress) = self.peer_mut(peer) else { return };
+/// A leader's letters to one peer.
+struct Letters<'a> {
+    peer: NodeId,
+    term: Term,
+    now: Instant,
+    commit: Index,
+    /// The write that every message of the term waits for.
+    after: Option<PersistToken>,
+    boots: &'a NodeMap<BootCounter>,
+    log: &'a Log,
+    membership: &'a Membership,
+    config: &'a Config,
+    sender: &'a mut Sender,
+    effects: &'a mut Vec<Effect>,
+}
+
+impl Letters<'_> {
+    fn replicate(&mut self, progress: &mut Progress) {
         match &progress.mode {
             Mode::Probe { waiting: true, .. } => {}
-            Mode::Probe { waiting: false, .. } => self.probe(peer, effects),
-            Mode::Replicate(_) => self.stream(peer, effects),
+            Mode::Probe { waiting: false, .. } => self.probe(progress),
+            Mode::Replicate(_) => self.stream(progress),
         }
     }
 
     /// Asks whether the logs agree before `next`; carries entries the first time.
-    fn probe(&mut self, peer: NodeId, effects: &mut Vec<Effect>) {
-        let max_bytes = self.config.max_append_bytes;
-        let Some(progress) = self.peer_mut(peer) else { return };
+    fn probe(&mut self, progress: &mut Progress) {
         let next = progress.next;
         let Mode::Probe { waiting, retry } = &mut progress.mode else { return };
         *waiting = true;
         let bare = *retry;
         let prev = next.previous();
         let Some(term) = self.log.term_at(prev) else {
-            effects.push(Effect::NeedsSnapshot(peer));
-            let prev = self.log.base();
-            self.send_append(peer, Part { prev, runs: Vec::new(), wants_reply: true }, effects);
-            return;
+            self.effects.push(Effect::NeedsSnapshot(self.peer));
+            return self.ask(progress, self.log.base(), Few::new());
         };
-        let runs = if bare { Vec::new() } else { self.log.slice(next, max_bytes) };
-        let prev = EntryId::new(prev, term);
-        self.send_append(peer, Part { prev, runs, wants_reply: true }, effects);
+        let max_bytes = self.config.max_append_bytes;
+        let runs = if bare { Few::new() } else { self.log.slice(next, max_bytes) };
+        self.ask(progress, EntryId::new(prev, term), runs);
     }
 
     /// Sends what is left, as far as the window allows.
-    fn stream(&mut self, peer: NodeId, effects: &mut Vec<Effect>) {
+    fn stream(&mut self, progress: &mut Progress) {
         let last = self.log.last().index;
-        let max_bytes = self.config.max_append_bytes;
-        let (max_messages, max_inflight) =
-            (self.config.max_inflight_messages, self.config.max_inflight_bytes);
-        loop {
-            let Some(progress) = self.peer_mut(peer) else { return };
-            let next = progress.next;
-            let Mode::Replicate(inflight) = &progress.mode else { return };
-            if next > last || !inflight.has_room(max_messages, max_inflight) {
+        let config = self.config;
+        while progress.next <= last {
+            let Mode::Replicate(inflight) = &mut progress.mode else { return };
+            if !inflight.has_room(config.max_inflight_messages, config.max_inflight_bytes) {
                 return;
             }
+            let next = progress.next;
             let Some(term) = self.log.term_at(next.previous()) else {
-                return effects.push(Effect::NeedsSnapshot(peer));
+                return self.effects.push(Effect::NeedsSnapshot(self.peer));
             };
-            let prev = EntryId::new(next.previous(), term);
-            let runs = self.log.slice(next, max_bytes);
-            let (end, bytes) = (
-                runs.last().expect("an entry above the match is in the log").last(),
-                runs.iter().map(|run| run.bytes).sum(),
-            );
-            self.send_append(peer, Part { prev, runs, wants_reply: true }, effects);
-            let Some(progress) = self.peer_mut(peer) else { return };
+            let runs = self.log.slice(next, config.max_append_bytes);
+            let end = runs.last().expect("an entry above the match is in the log").last();
+            inflight.push(end, runs.iter().map(|run| run.bytes).sum());
             progress.next = end.next();
-            if let Mode::Replicate(inflight) = &mut progress.mode {
-                inflight.push(end, bytes);
-            }
+            self.ask(progress, EntryId::new(next.previous(), term), runs);
+        }
+    }
+
+    /// An empty append at the end of what was sent.
+    fn heartbeat(&mut self, progress: &mut Progress) {
+        let prev = progress.next.previous();
+        let term = self.log.term_at(prev);
+        let prev = term.map_or_else(|| self.log.base(), |term| EntryId::new(prev, term));
+        self.ask(progress, prev, Few::new());
+    }
+
+    /// Makes sure that a voter is asked something after the latest read came: nothing was yet.
+    fn ask_for_reads(&mut self, progress: &mut Progress) {
+        if self.membership.is_voter(self.peer) {
+            self.heartbeat(progress);
         }
     }
 
     /// Tells a commit index that no append has told, as far as the peer is known to match; wants no
     /// reply, so that it costs one message.
-    fn notify_commit(&mut self, peer: NodeId, effects: &mut Vec<Effect>) {
-        let commit = self.commit;
-        let Some(progress) = self.peer_mut(peer) else { return };
-        let known = commit.min(progress.matched);
+    fn notify_commit(&mut self, progress: &mut Progress) {
+        let known = self.commit.min(progress.matched);
         if known <= progress.told_commit {
             return;
         }
         let matched = progress.matched;
         let Some(term) = self.log.term_at(matched) else { return };
-        let prev = EntryId::new(matched, term);
-        self.send_append(peer, Part { prev, runs: Vec::new(), wants_reply: false }, effects);
+        self.send(progress, EntryId::new(matched, term), Few::new(), false);
     }
 
-    fn send_append(&mut self, peer: NodeId, part: Part, effects: &mut Vec<Effect>) {
-        let (now, commit) = (self.now, self.commit);
-        let recorded_boot = self.boots.get(peer).copied().unwrap_or_default();
-        let Some(progress) = self.peer_mut(peer) else { return };
-        let Part { prev, runs, wants_reply } = part;
-        let recorded = progress.matched;
+    /// Sends an append that wants an answer.
+    fn ask(&mut self, progress: &mut Progress, prev: EntryId, runs: Few<Run>) {
+        progress.sent_at = self.now;
+        progress.asked = self.send(progress, prev, runs, true);
+    }
+
+    fn send(
+        &mut self,
+        progress: &mut Progress,
+        prev: EntryId,
+        runs: Few<Run>,
+        wants_reply: bool,
+    ) -> RequestId {
+        let recorded_boot = self.boots.get(self.peer).copied().unwrap_or_default();
+        let (commit, recorded) = (self.commit, progress.matched);
         let append = Append { prev, commit, recorded, recorded_boot, wants_reply, runs };
-        if wants_reply {
-            progress.sent_at = now;
-        }
         progress.told_commit = progress.told_commit.max(commit.min(append.end()));
-        let request = self.send_request(peer, Message::Append(append), effects);
-        if let Some(progress) = self.peer_mut(peer).filter(|_| wants_reply) {
-            progress.asked = request;
-        }
+        let envelope = self.sender.request(self.term, self.peer, Message::Append(append));
+        let request = envelope.request;
+        let envelope = Box::new(envelope);
+        self.effects.push(Effect::Send(Send { envelope, after: self.after }));
+        request
     }
-
-    /// The peers of a leader, one after the other: what is sent to one may end the lead.
-    fn peer_at(&self, at: usize) -> Option<NodeId> {
-        match &self.role {
-            Role::Leader(leader) => leader.peers.id_at(at),
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
-        }
-    }
-
-    fn id_at_or_base(&self, index: Index) -> EntryId {
-        self.log.term_at(index).map_or_else(|| self.log.base(), |term| EntryId::new(index, term))
-    }
-}
-
-/// What one append says, apart from what all say.
-struct Part {
-    prev: EntryId,
-    runs: Vec<crate::entry::Run>,
-    wants_reply: bool,
 }

@@ -64,7 +64,7 @@ impl Raft {
         if mutant!(SlowElections) {
             (min, max) = (min * 30, max * 30);
         }
-        self.now.after(self.rng.span(min, max))
+        self.now.after_nanos(self.rng.span(min, max))
     }
 
     pub(super) fn reset_election_timer(&mut self) {
@@ -87,8 +87,8 @@ impl Raft {
     /// A peer closed its connection. Where it led, it may be dead: its silence need not be waited
     /// for, and it is no reason any more to refuse a vote.
     pub(super) fn handle_closed(&mut self, peer: crate::id::NodeId) {
-        let soon =
-            self.now.after(self.rng.span(core::time::Duration::ZERO, self.config.election_min / 2));
+        let soon = self.rng.span(core::time::Duration::ZERO, self.config.election_min / 2);
+        let soon = self.now.after_nanos(soon);
         match &mut self.role {
             Role::Follower(follower) if follower.leader == Some(peer) => {
                 follower.heard_at = None;

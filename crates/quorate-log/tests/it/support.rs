@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use quorate_core::{ClusterId, EntryId, EntryKind, HardState, Index, NodeId, PersistToken, Term};
+use quorate_core::{
+    ClusterId, EntryId, EntryKind, Few, HardState, Index, NodeId, PersistToken, Term,
+};
 use quorate_log::fault::FaultFs;
 use quorate_log::{
     BlockBuilder, Compact, Entries, Envelope, Fs, Log, LogConfig, LogError, OpenError, OpenOptions,
@@ -65,13 +67,13 @@ pub(crate) fn write(token: u64) -> Write {
         token: PersistToken(token),
         hard_state: None,
         truncate_from: None,
-        entries: Vec::new(),
+        entries: Few::new(),
         commit: Index::ZERO,
     }
 }
 
 pub(crate) fn append(token: u64, entries: Entries) -> Write {
-    Write { entries: vec![entries], ..write(token) }
+    Write { entries: Few::one(entries), ..write(token) }
 }
 
 /// Steps until nothing is left; what was reported on the way.

@@ -43,7 +43,7 @@ fn write(token: u64, entries: Vec<Entries>) -> Write {
         token: PersistToken(token),
         hard_state: None,
         truncate_from: None,
-        entries,
+        entries: entries.into(),
         commit: Index::ZERO,
     }
 }
@@ -224,7 +224,7 @@ fn nothing_is_said_before_it_is_durable() {
     // It heard of the next term since, whose leader's entries replace these: they were durable when
     // the acknowledgement was made.
     let next = Write { truncate_from: Some(Index(1)), ..votes(10, 4, 2) };
-    facts.wrote(0, false, &Write { entries: vec![entries(1, 4, &["c"])], ..next }).unwrap();
+    facts.wrote(0, false, &Write { entries: vec![entries(1, 4, &["c"])].into(), ..next }).unwrap();
     says(&facts, 2, accepted(1)).unwrap();
     broken(says(&facts, 2, accepted(2)), "persist before send");
 }

@@ -17,24 +17,26 @@ impl Replica {
         incoming: &[Entries],
         out: &mut Vec<ReplicaEffect>,
     ) {
-        let mut effects = std::mem::take(&mut self.effects);
-        self.raft.handle(now, input, &mut effects);
+        self.raft.handle(now, input, &mut self.effects);
         let mut absorbed = incoming.is_empty();
-        for effect in effects.drain(..) {
-            if let Effect::Truncated { from } = effect {
-                self.truncate(from, out);
-                continue;
+        if !self.effects.is_empty() {
+            let mut effects = std::mem::take(&mut self.effects);
+            for effect in effects.drain(..) {
+                if let Effect::Truncated { from } = effect {
+                    self.truncate(from, out);
+                    continue;
+                }
+                if !absorbed {
+                    self.absorb(incoming);
+                    absorbed = true;
+                }
+                self.perform(now, effect, out);
             }
-            if !absorbed {
-                self.absorb(incoming);
-                absorbed = true;
-            }
-            self.perform(now, effect, out);
+            self.effects = effects;
         }
         if !absorbed {
             self.absorb(incoming);
         }
-        self.effects = effects;
         if self.raft.halted().is_none() {
             assert_eq!(self.tail.last(), self.raft.last(), "the tail ends where the log ends");
         }
@@ -118,7 +120,7 @@ impl Replica {
 
     fn persist(&mut self, persist: Persist, out: &mut Vec<ReplicaEffect>) {
         let Persist { token, hard_state, truncate_from, append, commit } = persist;
-        let entries = append.map_or_else(Vec::new, |(first, last)| {
+        let entries = append.map_or_else(Few::new, |(first, last)| {
             self.proposals.flushed(last);
             self.tail.range(first, last).expect("the tail holds what is not durable")
         });
@@ -168,17 +170,14 @@ impl Replica {
                 }
             }
             _ if self.outbox.is_free(envelope.to, after) => {
-                let (to, entries) = (envelope.to, Vec::new());
+                let (to, entries) = (envelope.to, Few::new());
                 return out
                     .push(ReplicaEffect::Send { to, frame: Frame::Raft { envelope, entries } });
             }
-            _ => Payload::Ready(Vec::new()),
+            _ => Payload::Ready(Few::new()),
         };
-        let mut released = std::mem::take(&mut self.released);
         let slot = Slot { envelope, after, payload };
-        self.outbox.push(now, slot, &mut released, &mut self.undelivered);
-        send_released(&mut released, out);
-        self.released = released;
+        self.outbox.push(now, slot, out, &mut self.undelivered);
     }
 
     fn read_log(
@@ -249,7 +248,7 @@ impl Replica {
         out: &mut Vec<ReplicaEffect>,
     ) {
         let entries = match outcome {
-            Ok(entries) => Some(entries),
+            Ok(entries) => Some(entries.into()),
             Err(ReadFault::Gone) => None,
             Err(ReadFault::Failed(reason)) => {
                 let range =
@@ -261,11 +260,13 @@ impl Replica {
                 return self.halt(ReplicaHalt::ReadBack { first, last, reason }, out);
             }
         };
-        let mut released = std::mem::take(&mut self.released);
-        let mismatches = self.outbox.fulfil(ticket, entries, &mut released, &mut self.undelivered);
+        let mismatches = self.outbox.fulfil(ticket, entries, out, &mut self.undelivered);
         self.counters.attach_mismatches += mismatches;
-        send_released(&mut released, out);
-        self.released = released;
+        self.report_undelivered(now, out);
+    }
+
+    /// Tells the core which appends will not leave.
+    pub(super) fn report_undelivered(&mut self, now: Instant, out: &mut Vec<ReplicaEffect>) {
         for Dropped { to, request } in std::mem::take(&mut self.undelivered) {
             self.counters.sends_dropped += 1;
             self.step(now, Input::SendDropped { to, request }, &[], out);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quorate_core::{BootCounter, Envelope, NodeId};
+use quorate_core::{BootCounter, Envelope, Few, NodeId};
 use quorate_log::Entries;
 
 use super::RefusalCode;
@@ -18,9 +18,9 @@ pub enum Frame {
     /// the runs of an append that was received are made from them, whatever it said.
     Raft {
         /// The message.
-        envelope: Envelope,
+        envelope: Box<Envelope>,
         /// Its entries; empty for whatever is no append.
-        entries: Vec<Entries>,
+        entries: Few<Entries>,
     },
     /// A call that another node took and the leader shall propose.
     Forward(Forward),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quorate_core::{EntryKind, Index, Run};
+use quorate_core::{EntryKind, Few, Index, Run};
 use quorate_log::Entries;
 
 use crate::roster::{Roster, RosterError};
@@ -22,14 +22,8 @@ pub struct HeadsError {
 /// # Errors
 ///
 /// When a membership entry cannot be decoded.
-pub fn heads(slices: &[Entries]) -> Result<Vec<Run>, HeadsError> {
-    let mut runs = Vec::new();
-    read(slices, &mut runs)?;
-    Ok(runs)
-}
-
-/// Appends the runs of these entries, the content of membership entries decoded.
-pub(crate) fn read(slices: &[Entries], runs: &mut Vec<Run>) -> Result<(), HeadsError> {
+pub fn heads(slices: &[Entries]) -> Result<Few<Run>, HeadsError> {
+    let mut runs = Few::new();
     for slice in slices {
         for mut run in slice.runs() {
             if run.kind == EntryKind::Membership {
@@ -39,7 +33,7 @@ pub(crate) fn read(slices: &[Entries], runs: &mut Vec<Run>) -> Result<(), HeadsE
             runs.push(run);
         }
     }
-    Ok(())
+    Ok(runs)
 }
 
 /// Decodes the content of a membership entry.

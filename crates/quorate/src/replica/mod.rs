@@ -31,8 +31,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_core::{
-    BootCounter, Config, Effect, EntryId, EntryKind, Envelope, HardState, Index, Input, Instant,
-    Message, NodeId, Persist, PersistToken, ProposeError, Raft, Run, Send, Start, StartError, Term,
+    BootCounter, Config, Effect, EntryId, EntryKind, Envelope, Few, HardState, Index, Input,
+    Instant, Message, NodeId, Persist, PersistToken, ProposeError, Raft, Run, Send, Start,
+    StartError, Term,
 };
 use quorate_log::{Entries, Envelope as EntryEnvelope, RECORD_HEADER_BYTES, Write};
 
@@ -47,7 +48,7 @@ pub use self::view::{ReplicaCounters, ReplicaStatus};
 
 use self::calls::{Calls, Held};
 use self::feed::{Feed, Want};
-use self::outbox::{Dropped, Outbox, Payload, Released, Slot};
+use self::outbox::{Dropped, Outbox, Payload, Slot};
 use self::proposals::{Lost, Proposals};
 use self::tail::Tail;
 use crate::roster::Roster;
@@ -172,7 +173,6 @@ pub struct Replica {
     undelivered: Vec<Dropped>,
     /// The core's effects; kept for its memory.
     effects: Vec<Effect>,
-    released: Vec<Released>,
     counters: ReplicaCounters,
     halted: bool,
 }
@@ -228,7 +228,6 @@ impl Replica {
             shunned: None,
             undelivered: Vec::new(),
             effects: Vec::new(),
-            released: Vec::new(),
             counters: ReplicaCounters::default(),
             halted: false,
         })
@@ -325,11 +324,11 @@ impl Replica {
             Frame::Raft { mut envelope, entries } => {
                 // The heads come from the bytes themselves, so that they cannot contradict them.
                 if let Message::Append(append) = &mut envelope.message {
-                    append.runs.clear();
-                    if heads::read(&entries, &mut append.runs).is_err() {
+                    let Ok(runs) = heads(&entries) else {
                         self.counters.frames_dropped += 1;
                         return;
-                    }
+                    };
+                    append.runs = runs;
                 }
                 self.step(now, Input::Message(envelope), &entries, out);
             }
@@ -347,10 +346,7 @@ impl Replica {
         while let Some((_, last)) = self.writes.pop_front_if(|(write, _)| *write <= token) {
             self.persisted = last;
         }
-        let mut released = std::mem::take(&mut self.released);
-        self.outbox.persisted(token, &mut released);
-        send_released(&mut released, out);
-        self.released = released;
+        self.outbox.persisted(token, out);
         self.step(now, Input::Persisted(token), &[], out);
         self.tail.evict(self.persisted);
     }
@@ -371,12 +367,12 @@ impl Replica {
         if self.raft.wants_flush() {
             self.step(now, Input::Flush, &[], out);
         }
-        for dropped in std::mem::take(&mut self.undelivered) {
-            let Dropped { to, request } = dropped;
-            self.counters.sends_dropped += 1;
-            self.step(now, Input::SendDropped { to, request }, &[], out);
+        if !self.undelivered.is_empty() {
+            self.report_undelivered(now, out);
         }
-        self.route_waiting(now, out);
+        if self.calls.waiting() > 0 {
+            self.route_waiting(now, out);
+        }
     }
 }
 
@@ -397,13 +393,6 @@ fn reply_to(
 ) {
     let frame = Frame::ForwardReply(ForwardReply { number, outcome });
     out.push(ReplicaEffect::Send { to: peer, frame });
-}
-
-fn send_released(released: &mut Vec<Released>, out: &mut Vec<ReplicaEffect>) {
-    out.extend(released.drain(..).map(|Released { envelope, entries }| ReplicaEffect::Send {
-        to: envelope.to,
-        frame: Frame::Raft { envelope, entries },
-    }));
 }
 
 #[cfg(test)]

@@ -13,14 +13,15 @@
 //! - What is held per peer is bounded in bytes; what does not fit is dropped, counted, and the core
 //!   is told at once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use quorate_core::{Envelope, Instant, Message, NodeId, PersistToken, RequestId};
+use quorate_core::node_map::NodeMap;
+use quorate_core::{Envelope, Few, Instant, Message, NodeId, PersistToken, RequestId};
 use quorate_log::Entries;
 
-use super::Ticket;
 use super::bytes::is_promised;
+use super::{Frame, ReplicaEffect, Ticket};
 
 /// What a message that carries no entries is charged with.
 const SLOT_BYTES: usize = 256;
@@ -29,7 +30,7 @@ const SLOT_BYTES: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Slot {
     /// The message.
-    pub(crate) envelope: Envelope,
+    pub(crate) envelope: Box<Envelope>,
     /// The write that must be durable first.
     pub(crate) after: Option<PersistToken>,
     /// Its entries.
@@ -40,25 +41,16 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 pub(crate) enum Payload {
     /// At hand; empty for a message that carries none.
-    Ready(Vec<Entries>),
+    Ready(Few<Entries>),
     /// The first of them are being read back from the log.
     Reading {
         /// The request.
         ticket: Ticket,
         /// Those at hand, which follow.
-        rest: Vec<Entries>,
+        rest: Few<Entries>,
         /// Bytes of all together, as the core counts them.
         bytes: usize,
     },
-}
-
-/// A message that may leave.
-#[derive(Debug)]
-pub(crate) struct Released {
-    /// The message.
-    pub(crate) envelope: Envelope,
-    /// Its entries.
-    pub(crate) entries: Vec<Entries>,
 }
 
 /// An append that will not leave.
@@ -101,7 +93,7 @@ struct Queue {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    queues: BTreeMap<NodeId, Queue>,
+    queues: NodeMap<Queue>,
     /// Every write up to this token is durable.
     persisted: PersistToken,
     /// Bytes that may be held per peer.
@@ -114,7 +106,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) const fn new(limit: usize, patience: Duration) -> Self {
-        let queues = BTreeMap::new();
+        let queues = NodeMap::new();
         Self { queues, persisted: PersistToken::ZERO, limit, patience, dropped: 0 }
     }
 
@@ -132,7 +124,7 @@ impl Outbox {
     /// is held for its receiver, and the write that it waits for is durable.
     pub(crate) fn is_free(&self, to: NodeId, after: Option<PersistToken>) -> bool {
         let is_durable = after.is_none_or(|token| token <= self.persisted);
-        is_durable && self.queues.get(&to).is_none_or(|queue| queue.held.is_empty())
+        is_durable && self.queues.get(to).is_none_or(|queue| queue.held.is_empty())
     }
 
     /// Bytes held back for the peer for whom most are.
@@ -140,16 +132,16 @@ impl Outbox {
         self.queues.values().map(|queue| queue.bytes).max().unwrap_or_default()
     }
 
-    /// Takes a message; hands it to `released` at once where nothing holds it back.
+    /// Takes a message; sends it at once where nothing holds it back.
     pub(crate) fn push(
         &mut self,
         now: Instant,
         slot: Slot,
-        released: &mut Vec<Released>,
+        out: &mut Vec<ReplicaEffect>,
         dropped: &mut Vec<Dropped>,
     ) {
         let (to, persisted) = (slot.envelope.to, self.persisted);
-        let queue = self.queues.entry(to).or_default();
+        let queue = self.queues.get_or_insert_with(to, Queue::default);
         let entries = match &slot.payload {
             Payload::Ready(entries) => entries.iter().map(|slice| slice.bytes().len()).sum(),
             Payload::Reading { bytes, .. } => *bytes,
@@ -159,7 +151,7 @@ impl Outbox {
             self.dropped += queue.push_out(now, self.patience, dropped);
         }
         if queue.may_pass(&held, persisted) {
-            released.push(release(held));
+            out.push(release(held));
         } else if queue.bytes + held.bytes > self.limit && !queue.held.is_empty() {
             self.dropped += 1;
             dropped.extend(held.dropped());
@@ -170,10 +162,10 @@ impl Outbox {
     }
 
     /// Notes that every write up to `token` is durable.
-    pub(crate) fn persisted(&mut self, token: PersistToken, released: &mut Vec<Released>) {
+    pub(crate) fn persisted(&mut self, token: PersistToken, out: &mut Vec<ReplicaEffect>) {
         self.persisted = self.persisted.max(token);
         for queue in self.queues.values_mut() {
-            queue.drain(self.persisted, released);
+            queue.drain(self.persisted, out);
         }
     }
 
@@ -189,8 +181,8 @@ impl Outbox {
     pub(crate) fn fulfil(
         &mut self,
         ticket: Ticket,
-        read: Option<Vec<Entries>>,
-        released: &mut Vec<Released>,
+        read: Option<Few<Entries>>,
+        out: &mut Vec<ReplicaEffect>,
         dropped: &mut Vec<Dropped>,
     ) -> u64 {
         for queue in self.queues.values_mut() {
@@ -200,7 +192,7 @@ impl Outbox {
             let slot = &mut queue.held[at].slot;
             let mut entries = read.unwrap_or_default();
             if let Payload::Reading { rest, .. } = &mut slot.payload {
-                entries.append(rest);
+                entries.extend(std::mem::take(rest));
             }
             let promised = is_promised(&entries, &slot.envelope);
             slot.payload = Payload::Ready(entries);
@@ -208,7 +200,7 @@ impl Outbox {
                 self.dropped += 1;
                 dropped.extend(queue.remove(at).and_then(|held| held.dropped()));
             }
-            queue.drain(self.persisted, released);
+            queue.drain(self.persisted, out);
             return u64::from(!promised);
         }
         0
@@ -223,13 +215,13 @@ impl Queue {
     }
 
     /// Releases what may leave, in order.
-    fn drain(&mut self, persisted: PersistToken, released: &mut Vec<Released>) {
+    fn drain(&mut self, persisted: PersistToken, out: &mut Vec<ReplicaEffect>) {
         let mut appends_wait = false;
         let mut at = 0;
         while let Some(held) = self.held.get(at) {
             if is_ready(&held.slot, persisted) && !(held.is_append() && appends_wait) {
                 let held = self.remove(at).expect("it was just seen there");
-                released.push(release(held));
+                out.push(release(held));
             } else {
                 appends_wait |= held.is_append();
                 at += 1;
@@ -259,7 +251,7 @@ impl Queue {
     }
 
     fn remove(&mut self, at: usize) -> Option<Held> {
-        let held = self.held.remove(at)?;
+        let held = if at == 0 { self.held.pop_front() } else { self.held.remove(at) }?;
         self.bytes -= held.bytes;
         Some(held)
     }
@@ -273,12 +265,13 @@ fn is_heartbeat(slot: &Slot) -> bool {
     matches!(&slot.envelope.message, Message::Append(append) if append.runs.is_empty())
 }
 
-fn release(held: Held) -> Released {
+fn release(held: Held) -> ReplicaEffect {
     let entries = match held.slot.payload {
         Payload::Ready(entries) => entries,
         Payload::Reading { .. } => unreachable!("only what is at hand is released"),
     };
-    Released { envelope: held.slot.envelope, entries }
+    let envelope = held.slot.envelope;
+    ReplicaEffect::Send { to: envelope.to, frame: Frame::Raft { envelope, entries } }
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Replica {
             let connected = self.connected.contains_key(&leader) && !self.is_shunned(now, leader);
             leader == self.id || connected
         };
-        if self.calls.waiting() == 0 || !self.raft.leader().is_some_and(reachable) {
+        if !self.raft.leader().is_some_and(reachable) {
             return;
         }
         for held in self.calls.take_waiting() {

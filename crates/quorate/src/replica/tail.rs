@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 
-use quorate_core::{EntryId, Index, Term, recent};
+use quorate_core::{EntryId, Few, Index, Term, recent};
 use quorate_log::{BlockBuilder, Entries, Envelope, RECORD_HEADER_BYTES};
 
 use super::Command;
@@ -140,15 +140,22 @@ impl Tail {
     }
 
     /// The entries `first..=last` as slices of blocks; nothing where the tail does not hold all.
-    pub(crate) fn range(&mut self, first: Index, last: Index) -> Option<Vec<Entries>> {
-        if first < self.first() || last > self.last.index || first > last {
+    pub(crate) fn range(&mut self, first: Index, last: Index) -> Option<Few<Entries>> {
+        if last > self.last.index || first > last {
             return None;
         }
         if self.blocks.back().is_none_or(|block| block.last() < last) {
             self.seal();
         }
+        // Nearly always it is the last block that is asked for.
+        if let Some(block) = self.blocks.back().filter(|block| block.first() <= first) {
+            return block.part(first, last).map(Few::one);
+        }
+        if first < self.first() {
+            return None;
+        }
         let start = recent::partition_point(&self.blocks, |block| block.last() < first);
-        let mut slices = Vec::new();
+        let mut slices = Few::new();
         for block in self.blocks.range(start..) {
             if block.first() > last {
                 break;

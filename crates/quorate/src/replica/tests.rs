@@ -88,7 +88,7 @@ impl Host {
             hard_state,
             base: EntryId::ZERO,
             roster: roster(nodes),
-            runs,
+            runs: runs.into_iter().collect(),
             memberships: Vec::new(),
             commit: commit.min(log.last().map_or(Index::ZERO, Entries::last)),
             log_time_ms: newest.map_or(0, |entry| entry.envelope.log_time_ms),

@@ -13,8 +13,8 @@
 use std::sync::Arc;
 
 use quorate_core::{
-    Append, AppendReply, BootCounter, EntryId, Envelope, Index, Message, NodeId, ReadIndexReply,
-    RequestId, RequestVote, Term, VoteReply,
+    Append, AppendReply, BootCounter, EntryId, Envelope, Few, Index, Message, NodeId,
+    ReadIndexReply, RequestId, RequestVote, Term, VoteReply,
 };
 use quorate_log::{Block, Entries, Limits, RecordError};
 
@@ -190,7 +190,7 @@ fn encode_forward_reply(number: ForwardNumber, outcome: ForwardOutcome) -> Encod
 fn encode_append(
     envelope: &Envelope,
     append: &Append,
-    entries: Vec<Entries>,
+    entries: Few<Entries>,
     limits: FrameLimits,
 ) -> Result<Packed, TooLarge> {
     let end = entries.last().map(Entries::last);
@@ -295,14 +295,14 @@ pub fn decode(frame: RawFrame<'_>, ends: Ends, limits: FrameLimits) -> Result<Fr
         kind::REQUEST_VOTE..=kind::READ_INDEX_REPLY => {
             let term = Term(reader.u64("term")?);
             let request = RequestId(reader.u64("request")?);
-            let mut entries = Vec::new();
+            let mut entries = Few::new();
             let message = match frame.kind {
                 kind::APPEND => decode_append(&mut reader, term, frame, limits, &mut entries)?,
                 kind => decode_small(&mut reader, kind)?,
             };
             reader.finish("message")?;
             let Ends { me: to, peer: from, boot } = ends;
-            let envelope = Envelope { from, boot, to, term, request, message };
+            let envelope = Box::new(Envelope { from, boot, to, term, request, message });
             Ok(Frame::Raft { envelope, entries })
         }
         other => Err(CodecError::Kind(other)),
@@ -323,7 +323,7 @@ fn decode_append(
     term: Term,
     frame: RawFrame<'_>,
     limits: FrameLimits,
-    entries: &mut Vec<Entries>,
+    entries: &mut Few<Entries>,
 ) -> Result<Message, CodecError> {
     let prev = entry_id(reader)?;
     let commit = Index(reader.u64("commit index")?);
@@ -331,7 +331,7 @@ fn decode_append(
     let recorded_boot = BootCounter(reader.u64("recorded boot")?);
     let wants_reply = reader.flag("wants reply")?;
     let records = reader.rest();
-    let mut runs = Vec::new();
+    let mut runs = Few::new();
     if !records.is_empty() {
         let block =
             Block::decode(records.to_vec(), limits.for_records()).map_err(CodecError::Records)?;
@@ -339,9 +339,8 @@ fn decode_append(
         if oversize && block.len() > 1 {
             return Err(CodecError::Crowded { entries: block.len(), bytes: frame.bytes });
         }
-        let slices = [Entries::all(block)];
-        runs = heads(&slices)?;
-        entries.extend(slices);
+        entries.push(Entries::all(block));
+        runs = heads(entries)?;
     }
     let append = Append { prev, commit, recorded, recorded_boot, wants_reply, runs };
     if !append.is_well_formed(term) {

@@ -302,7 +302,7 @@ impl Cluster {
     pub fn deliver(&mut self, envelope: Envelope) {
         let to = envelope.to;
         if self.nodes.get(&to).is_some_and(|node| node.alive.is_some()) {
-            self.input(to, Input::Message(envelope));
+            self.input(to, Input::Message(Box::new(envelope)));
         }
     }
 
@@ -338,7 +338,7 @@ impl Cluster {
         alive.outbox = held;
         let ready: Vec<Send> = ready;
         for send in ready {
-            self.transmit(id, send.envelope);
+            self.transmit(id, *send.envelope);
         }
     }
 
@@ -383,7 +383,7 @@ impl Cluster {
             Effect::Send(send) => {
                 let alive = self.alive_mut(id);
                 if send.after <= Some(alive.durable) {
-                    self.transmit(id, send.envelope);
+                    self.transmit(id, *send.envelope);
                 } else {
                     let newest = alive.writes.back().map(|write| write.persist.token);
                     assert!(send.after <= newest, "a message waits for a write handed out before");

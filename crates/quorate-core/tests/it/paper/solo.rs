@@ -157,7 +157,14 @@ impl Solo {
     pub fn tell(&mut self, from: u64, term: u64, request: RequestId, message: Message) {
         let (from, boot) = (node(from), BootCounter(1));
         let term = self.base.term(term);
-        self.input(Input::Message(Envelope { from, boot, to: node(1), term, request, message }));
+        self.input(Input::Message(Box::new(Envelope {
+            from,
+            boot,
+            to: node(1),
+            term,
+            request,
+            message,
+        })));
     }
 
     fn next_request(&mut self) -> RequestId {
@@ -168,7 +175,8 @@ impl Solo {
     pub fn append(&mut self, from: u64, term: u64, prev: EntryId, runs: Vec<Run>, commit: Index) {
         let request = self.next_request();
         let (recorded, recorded_boot) = (Index::ZERO, BootCounter::ZERO);
-        let append = Append { prev, commit, recorded, recorded_boot, wants_reply: true, runs };
+        let append =
+            Append { prev, commit, recorded, recorded_boot, wants_reply: true, runs: runs.into() };
         self.tell(from, term, request, Message::Append(append));
     }
 

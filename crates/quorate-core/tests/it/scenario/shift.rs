@@ -78,7 +78,7 @@ impl Origin {
     }
 
     pub fn send(self, send: &Send) -> Send {
-        Send { envelope: self.envelope(&send.envelope), after: send.after }
+        Send { envelope: Box::new(self.envelope(&send.envelope)), after: send.after }
     }
 
     pub fn effect(self, effect: &Effect) -> Effect {

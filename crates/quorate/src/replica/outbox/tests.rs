@@ -12,18 +12,19 @@ fn id(number: u64) -> NodeId {
     NodeId::new(number).expect("not zero")
 }
 
-fn envelope(to: u64, request: u64, message: Message) -> Envelope {
+fn envelope(to: u64, request: u64, message: Message) -> Box<Envelope> {
     let (boot, term) = (BootCounter(1), Term(3));
-    Envelope { from: id(9), boot, to: id(to), term, request: RequestId(request), message }
+    let request = RequestId(request);
+    Box::new(Envelope { from: id(9), boot, to: id(to), term, request, message })
 }
 
 fn vote(to: u64, request: u64, after: Option<u64>) -> Slot {
     let reply = VoteReply { campaign: Term(3), pre_vote: false, granted: true };
     let envelope = envelope(to, request, Message::VoteReply(reply));
-    Slot { envelope, after: after.map(PersistToken), payload: Payload::Ready(Vec::new()) }
+    Slot { envelope, after: after.map(PersistToken), payload: Payload::Ready(Few::new()) }
 }
 
-fn append(to: u64, request: u64, runs: Vec<Run>) -> Envelope {
+fn append(to: u64, request: u64, runs: Few<Run>) -> Box<Envelope> {
     let prev = EntryId::new(Index(runs.first().map_or(4, |run| run.first.0 - 1)), Term(2));
     let append = Append {
         prev,
@@ -37,8 +38,8 @@ fn append(to: u64, request: u64, runs: Vec<Run>) -> Envelope {
 }
 
 fn heartbeat(to: u64, request: u64) -> Slot {
-    let envelope = append(to, request, Vec::new());
-    Slot { envelope, after: None, payload: Payload::Ready(Vec::new()) }
+    let envelope = append(to, request, Few::new());
+    Slot { envelope, after: None, payload: Payload::Ready(Few::new()) }
 }
 
 fn entries(first: u64, term: u64, count: u64) -> Entries {
@@ -50,28 +51,36 @@ fn entries(first: u64, term: u64, count: u64) -> Entries {
     Entries::all(builder.finish())
 }
 
-fn runs(first: u64, term: u64, count: u32) -> Vec<Run> {
-    vec![Run::new(Index(first), count, Term(term), EntryKind::Command, 55 * u64::from(count))]
+fn runs(first: u64, term: u64, count: u32) -> Few<Run> {
+    let bytes = 55 * u64::from(count);
+    Few::one(Run::new(Index(first), count, Term(term), EntryKind::Command, bytes))
 }
 
 /// An append of entries that are read back.
 fn reading(to: u64, request: u64, ticket: u64, first: u64, count: u32) -> Slot {
     let envelope = append(to, request, runs(first, 2, count));
-    let (ticket, rest, bytes) = (Ticket(ticket), Vec::new(), 55 * count as usize);
+    let (ticket, rest, bytes) = (Ticket(ticket), Few::new(), 55 * count as usize);
     Slot { envelope, after: None, payload: Payload::Reading { ticket, rest, bytes } }
 }
 
 /// An append of entries that are at hand.
 fn ready(to: u64, request: u64, first: u64, count: u32) -> Slot {
     let envelope = append(to, request, runs(first, 2, count));
-    let payload = Payload::Ready(vec![entries(first, 2, u64::from(count))]);
+    let payload = Payload::Ready(Few::one(entries(first, 2, u64::from(count))));
     Slot { envelope, after: None, payload }
+}
+
+fn sent(effect: ReplicaEffect) -> (Box<Envelope>, Few<Entries>) {
+    match effect {
+        ReplicaEffect::Send { frame: Frame::Raft { envelope, entries }, .. } => (envelope, entries),
+        other => panic!("{other:?} is no message of the protocol"),
+    }
 }
 
 struct Rig {
     outbox: Outbox,
     now: Instant,
-    released: Vec<Released>,
+    released: Vec<ReplicaEffect>,
     dropped: Vec<Dropped>,
 }
 
@@ -92,13 +101,13 @@ impl Rig {
     }
 
     fn fulfil(&mut self, ticket: u64, read: Option<Entries>) -> Vec<u64> {
-        let read = read.map(|entries| vec![entries]);
+        let read = read.map(Few::one);
         self.outbox.fulfil(Ticket(ticket), read, &mut self.released, &mut self.dropped);
         self.out()
     }
 
     fn out(&mut self) -> Vec<u64> {
-        self.released.drain(..).map(|released| released.envelope.request.0).collect()
+        self.released.drain(..).map(|effect| sent(effect).0.request.0).collect()
     }
 
     fn dropped(&mut self) -> Vec<u64> {
@@ -148,9 +157,14 @@ fn a_read_back_and_the_rest_at_hand_leave_together() {
         rest.push(entries(7, 2, 1));
     }
     assert_eq!(rig.push(slot), [0; 0]);
-    rig.outbox.fulfil(Ticket(1), Some(vec![entries(5, 2, 2)]), &mut rig.released, &mut rig.dropped);
-    let released = rig.released.pop().expect("it left");
-    let indices = released.entries.iter().flat_map(|slice| slice.iter().map(|e| e.id.index.0));
+    rig.outbox.fulfil(
+        Ticket(1),
+        Some(Few::one(entries(5, 2, 2))),
+        &mut rig.released,
+        &mut rig.dropped,
+    );
+    let (_, slices) = sent(rig.released.pop().expect("it left"));
+    let indices = slices.iter().flat_map(|slice| slice.iter().map(|e| e.id.index.0));
     assert_eq!(indices.collect::<Vec<_>>(), [5, 6, 7]);
 }
 

@@ -24,17 +24,17 @@ fn append(from: u64, to: NodeId, term: u64, prev: EntryId, entries: Vec<Entries>
         recorded: Index::ZERO,
         recorded_boot: BootCounter::ZERO,
         wants_reply: true,
-        runs: Vec::new(),
+        runs: Few::new(),
     });
-    let envelope = Envelope {
+    let envelope = Box::new(Envelope {
         from: id(from),
         boot: BootCounter(1),
         to,
         term: Term(term),
         request: RequestId(1 << 40 | 77),
         message,
-    };
-    Frame::Raft { envelope, entries }
+    });
+    Frame::Raft { envelope, entries: entries.into() }
 }
 
 fn accepted(frame: &Frame) -> Option<Index> {
@@ -129,7 +129,7 @@ fn heads_that_contradict_the_entries_count_for_nothing() {
     if let Frame::Raft { envelope, .. } = &mut frame
         && let Message::Append(append) = &mut envelope.message
     {
-        append.runs = vec![Run::new(Index(1), 5, Term(2), EntryKind::Command, 10)];
+        append.runs = Few::one(Run::new(Index(1), 5, Term(2), EntryKind::Command, 10));
     }
     world.tell(0, ReplicaInput::Frame { from: id(2), frame });
     assert_eq!(world.hosts[0].replica.last(), Index(2));
@@ -138,7 +138,7 @@ fn heads_that_contradict_the_entries_count_for_nothing() {
     if let Frame::Raft { envelope, .. } = &mut frame
         && let Message::Append(append) = &mut envelope.message
     {
-        append.runs = vec![Run::new(Index(3), 5, Term(3), EntryKind::Command, 10)];
+        append.runs = Few::one(Run::new(Index(3), 5, Term(3), EntryKind::Command, 10));
     }
     world.tell(0, ReplicaInput::Frame { from: id(2), frame });
     assert_eq!(world.hosts[0].replica.last(), Index(2), "entries without bytes are none");

@@ -26,7 +26,7 @@ fn envelope(message: Message) -> Envelope {
 }
 
 fn raft(message: Message) -> Frame {
-    Frame::Raft { envelope: envelope(message), entries: Vec::new() }
+    Frame::Raft { envelope: Box::new(envelope(message)), entries: Few::new() }
 }
 
 fn roster() -> Vec<u8> {
@@ -66,7 +66,7 @@ fn append(prev: EntryId, entries: Vec<Entries>) -> Frame {
         wants_reply: true,
         runs: heads(&entries).unwrap(),
     };
-    Frame::Raft { envelope: envelope(Message::Append(append)), entries }
+    Frame::Raft { envelope: Box::new(envelope(Message::Append(append))), entries: entries.into() }
 }
 
 fn packed(frame: Frame) -> (Vec<u8>, bool) {
@@ -151,7 +151,7 @@ fn the_receiver_makes_the_runs_itself() {
         panic!("an append")
     };
     if let Message::Append(append) = &mut envelope.message {
-        append.runs = vec![Run::new(Index(5), 5, Term(9), EntryKind::Command, 1)];
+        append.runs = Few::one(Run::new(Index(5), 5, Term(9), EntryKind::Command, 1));
     }
     let (bytes, _) = packed(Frame::Raft { envelope, entries: entries.clone() });
     let Frame::Raft { envelope, entries: received } = decoded(&bytes).unwrap() else {

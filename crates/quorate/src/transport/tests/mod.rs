@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use quorate_core::{
-    Append, AppendReply, BootCounter, ClusterId, EntryId, EntryKind, Envelope, Index, Message,
+    Append, AppendReply, BootCounter, ClusterId, EntryId, EntryKind, Envelope, Few, Index, Message,
     NodeId, RequestId, Term,
 };
 use quorate_log::{BlockBuilder, Entries, Envelope as EntryEnvelope};
@@ -183,7 +183,8 @@ fn envelope(from: Caller, to: NodeId, request: u64, message: Message) -> Envelop
 /// A small frame that is told from others by its number.
 fn notice(from: Caller, to: NodeId, number: u64) -> Frame {
     let message = Message::AppendReply(AppendReply::Accepted { matched: Index(number) });
-    Frame::Raft { envelope: envelope(from, to, number, message), entries: Vec::new() }
+    let envelope = Box::new(envelope(from, to, number, message));
+    Frame::Raft { envelope, entries: Few::new() }
 }
 
 fn append(from: Caller, to: NodeId, sizes: &[usize]) -> Frame {
@@ -192,7 +193,7 @@ fn append(from: Caller, to: NodeId, sizes: &[usize]) -> Frame {
         let envelope = EntryEnvelope::of(EntryKind::Command, 1);
         builder.push(Index(index), Term(3), &envelope, &vec![0x5a; *size]);
     }
-    let entries = vec![Entries::all(builder.finish())];
+    let entries = Few::one(Entries::all(builder.finish()));
     let append = Append {
         prev: EntryId::new(Index(4), Term(2)),
         commit: Index(4),
@@ -201,7 +202,8 @@ fn append(from: Caller, to: NodeId, sizes: &[usize]) -> Frame {
         wants_reply: true,
         runs: heads(&entries).unwrap(),
     };
-    Frame::Raft { envelope: envelope(from, to, 1, Message::Append(append)), entries }
+    let envelope = Box::new(envelope(from, to, 1, Message::Append(append)));
+    Frame::Raft { envelope, entries }
 }
 
 /// Opens a connection to `peer` by hand and says hello.
