@@ -19,15 +19,15 @@ impl<T> NodeMap<T> {
 
     /// What is known of a node.
     #[must_use]
+    #[inline]
     pub fn get(&self, id: NodeId) -> Option<&T> {
-        let at = self.position(id).ok()?;
-        Some(&self.entries[at].1)
+        self.entries.iter().find(|(other, _)| *other == id).map(|(_, value)| value)
     }
 
     /// As [`Self::get`], to change it.
+    #[inline]
     pub fn get_mut(&mut self, id: NodeId) -> Option<&mut T> {
-        let at = self.position(id).ok()?;
-        Some(&mut self.entries[at].1)
+        self.entries.iter_mut().find(|(other, _)| *other == id).map(|(_, value)| value)
     }
 
     /// What is known of a node; `value` from here on, where nothing was.
@@ -47,14 +47,14 @@ impl<T> NodeMap<T> {
         &mut self.entries[at].1
     }
 
-    /// The node at a position of the order, and what is known of it.
-    pub fn at_mut(&mut self, at: usize) -> Option<(NodeId, &mut T)> {
-        self.entries.get_mut(at).map(|(id, value)| (*id, value))
-    }
-
     /// Every node, with what is known of it.
     pub fn iter(&self) -> impl Iterator<Item = (NodeId, &T)> {
         self.entries.iter().map(|(id, value)| (*id, value))
+    }
+
+    /// As [`Self::iter`], to change it.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (NodeId, &mut T)> {
+        self.entries.iter_mut().map(|(id, value)| (*id, value))
     }
 
     /// Every node.
@@ -117,7 +117,6 @@ mod tests {
         assert_eq!(map.ids().collect::<Vec<_>>(), [1, 2, 5, 9].map(id));
         assert_eq!(map.values().copied().collect::<Vec<_>>(), [1, 2, 5, 90]);
         assert_eq!((map.get(id(5)), map.get(id(3)), map.get(id(10))), (Some(&5), None, None));
-        assert_eq!(map.at_mut(3), Some((id(9), &mut 90)));
-        assert_eq!(map.at_mut(4), None);
+        assert_eq!(map.iter_mut().last(), Some((id(9), &mut 90)));
     }
 }

@@ -196,12 +196,14 @@ impl Block {
     }
 
     /// Which record has this index.
+    #[inline]
     fn position(&self, index: Index) -> Option<usize> {
         let position = usize::try_from(index.0.checked_sub(self.first.0)?).ok()?;
         (position < self.len()).then_some(position)
     }
 
     /// Where a record begins; the end of the bytes for the one after the last.
+    #[inline]
     fn start(&self, position: usize) -> usize {
         match position.checked_sub(1) {
             None => 0,
@@ -246,18 +248,21 @@ impl Entries {
 
     /// The block that holds the bytes.
     #[must_use]
+    #[inline]
     pub const fn block(&self) -> &Arc<Block> {
         &self.block
     }
 
     /// Index of the first entry.
     #[must_use]
+    #[inline]
     pub const fn first(&self) -> Index {
         self.first
     }
 
     /// Index of the last entry.
     #[must_use]
+    #[inline]
     pub const fn last(&self) -> Index {
         self.last
     }
@@ -287,7 +292,11 @@ impl Entries {
 
     /// The records of these entries, encoded.
     #[must_use]
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
+        if self.first == self.block.first && self.last == self.block.last.index {
+            return &self.block.bytes;
+        }
         let range = self.range();
         &self.block.bytes[self.block.start(range.start)..self.block.start(range.end)]
     }
@@ -324,6 +333,7 @@ impl Entries {
 
     /// Those of the entries that lie in `first..=last`; `None` when there are none.
     #[must_use]
+    #[inline]
     pub fn part(&self, first: Index, last: Index) -> Option<Self> {
         let (first, last) = (self.first.max(first), self.last.min(last));
         (first <= last).then(|| Self { block: Arc::clone(&self.block), first, last })
@@ -349,17 +359,25 @@ impl Entries {
 
     /// The longest beginning that fits `max_bytes`, but always at least the first entry.
     #[must_use]
+    #[inline]
     pub fn within(&self, max_bytes: usize) -> Self {
-        let range = self.range();
         if self.bytes().len() <= max_bytes {
             return self.clone();
         }
+        let range = self.range();
         let start = self.block.start(range.start);
         // Each record but the first begins where the one before ends.
         let ends = &self.block.starts[range.start..range.end - 1];
         let whole = ends.partition_point(|&end| end as usize - start <= max_bytes);
         let last = self.first.plus((whole.max(1) - 1) as u64);
         Self { block: Arc::clone(&self.block), first: self.first, last }
+    }
+
+    /// As [`Self::within`], where the whole is needed no more.
+    #[must_use]
+    #[inline]
+    pub fn fitting(self, max_bytes: usize) -> Self {
+        if self.bytes().len() <= max_bytes { self } else { self.within(max_bytes) }
     }
 
     /// What the core is told: entries of one term and kind together, in order.
@@ -380,13 +398,27 @@ impl Entries {
         self.block.heads.iter().filter_map(part)
     }
 
+    /// What [`Self::runs`] gives, where that is one run: most blocks have a single one.
+    #[must_use]
+    #[inline]
+    pub fn only_run(&self) -> Option<Run> {
+        let head = self.block.heads.only()?;
+        let count = u32::try_from(self.last.distance(self.first) + 1).ok()?;
+        Some(Run::new(self.first, count, head.term, head.kind, self.bytes().len() as u64))
+    }
+
     /// Whether any of these entries carries a membership.
     #[must_use]
+    #[inline]
     pub fn has_membership(&self) -> bool {
+        if let Some(head) = self.block.heads.only() {
+            return head.kind == EntryKind::Membership;
+        }
         self.runs().any(|run| run.kind == EntryKind::Membership)
     }
 
     /// Positions of these entries in the block.
+    #[inline]
     fn range(&self) -> std::ops::Range<usize> {
         let start = self.block.position(self.first).expect("the block holds its slices");
         let end = self.block.position(self.last).expect("the block holds its slices");

@@ -57,6 +57,12 @@ impl Heads {
         self.done.iter().chain(&self.last)
     }
 
+    /// The head of all entries, where there is a single one.
+    #[inline]
+    pub(crate) fn only(&self) -> Option<&Head> {
+        self.last.as_ref().filter(|_| self.done.is_empty())
+    }
+
     /// The head that covers a position.
     #[inline]
     pub(crate) fn at(&self, position: u32) -> Option<&Head> {

@@ -135,6 +135,12 @@ impl Log {
     /// Runs from `from` on that fit into `max_bytes`; at least one entry where there is one.
     pub(crate) fn slice(&self, from: Index, max_bytes: u64) -> Few<Run> {
         let Some(start) = self.head_at(from) else { return Few::new() };
+        let rest = self.bytes - self.heads[start].bytes_before;
+        if start + 1 == self.heads.len() && rest <= max_bytes {
+            // Nearly always: all of it lies in the last head, and fits.
+            let count = self.last.index.distance(from) + 1;
+            return Few::one(self.run_of(start, from, count, self.average_bytes(start)));
+        }
         let mut runs = Few::new();
         let mut room = max_bytes;
         let mut first = from;

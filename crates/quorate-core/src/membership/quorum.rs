@@ -6,7 +6,7 @@ use crate::id::{Index, NodeId};
 use crate::membership::Membership;
 
 /// Votes that are sorted without an allocation.
-const SMALL: usize = 16;
+const SMALL: usize = 8;
 
 /// How an election stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,34 +64,33 @@ fn half_agrees(voters: &[NodeId], agrees: &impl Fn(NodeId) -> bool) -> bool {
 fn half_committed(voters: &[NodeId], matched: &impl Fn(NodeId) -> Index) -> Index {
     if voters.len() <= SMALL {
         let mut indices = [Index::ZERO; SMALL];
-        for (slot, id) in indices.iter_mut().zip(voters) {
-            *slot = matched(*id);
+        for (at, id) in voters.iter().enumerate() {
+            insert(&mut indices[..=at], matched(*id));
         }
-        return majority_index(&mut indices[..voters.len()]);
+        return majority_index(&indices[..voters.len()]);
     }
     let mut indices: Vec<Index> = voters.iter().map(|id| matched(*id)).collect();
-    majority_index(&mut indices)
+    if !mutant!(MatchesUnsorted) {
+        indices.sort_unstable();
+    }
+    majority_index(&indices)
 }
 
-/// Sorts a handful of numbers where they are: a call to the library's sort costs more than the rest
-/// of an acknowledgement.
-fn sort(indices: &mut [Index]) {
-    for end in 1..indices.len() {
-        let mut at = end;
-        while at > 0 && indices[at] < indices[at - 1] {
-            indices.swap(at, at - 1);
-            at -= 1;
-        }
+/// Puts a number into the last place of a list, and up to where it belongs: for a handful the
+/// library's sort costs more than all else that an acknowledgement does.
+fn insert(sorted: &mut [Index], index: Index) {
+    let mut at = sorted.len() - 1;
+    while at > 0 && sorted[at - 1] > index && !mutant!(MatchesUnsorted) {
+        sorted[at] = sorted[at - 1];
+        at -= 1;
     }
+    sorted[at] = index;
 }
 
 /// The value that more than half of all are at or above.
-fn majority_index(indices: &mut [Index]) -> Index {
-    if indices.is_empty() {
+fn majority_index(sorted: &[Index]) -> Index {
+    if sorted.is_empty() {
         return Index::ZERO;
     }
-    if !mutant!(MatchesUnsorted) {
-        sort(indices);
-    }
-    indices[(indices.len() - 1) / 2]
+    sorted[(sorted.len() - 1) / 2]
 }

@@ -29,6 +29,7 @@ impl Raft {
         }
     }
 
+    #[cold]
     pub(super) fn handle_request_vote(
         &mut self,
         from: NodeId,
@@ -43,6 +44,7 @@ impl Raft {
         self.send_reply(from, request, reply, None, effects);
     }
 
+    #[cold]
     pub(super) fn handle_vote_reply(
         &mut self,
         from: NodeId,

@@ -85,6 +85,10 @@ impl Raft {
             return Err(DropReason::Absurd);
         }
         let (prev, base) = (append.prev, self.log.base());
+        if prev == self.log.last() {
+            // Nearly always: it goes on where this log ends.
+            return Ok(Check::Agrees(append.runs.first().map(|run| run.first)));
+        }
         let is_below = prev.index < base.index && !mutant!(CompactedIsMissing);
         let is_held = self.log.holds(prev)
             || mutant!(PrevByIndexAlone) && self.log.term_at(prev.index).is_some();

@@ -14,7 +14,7 @@ impl Raft {
     }
 
     /// base ≤ commit ≤ last; applied ≤ applying ≤ both commit and persisted.
-    fn check_positions(&self) {
+    pub(super) fn check_positions(&self) {
         let (base, last) = (self.log.base().index, self.log.last());
         let persisted = self.durability.persisted();
         assert!(base <= self.commit && self.commit <= last.index, "the commit index is in the log");

@@ -114,6 +114,7 @@ impl Raft {
 
     /// Raft §5.3, quick back-up: the next place to ask lies below every entry of a term that the
     /// follower cannot have.
+    #[cold]
     fn back_up(
         &mut self,
         peer: NodeId,

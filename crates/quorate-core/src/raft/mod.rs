@@ -2,14 +2,13 @@
 //!
 //! Everything enters through [`Raft::handle`] and leaves as effects, in order; time is passed in
 //! and [`Raft::next_deadline`] says when to come back. The files beside this one hold one concern
-//! each; this one holds what is common to all: terms, dispatch, the write in the making.
+//! each, `step.rs` the way in and out; this one holds what is common to all: terms, dispatch, the
+//! write in the making.
 //!
 //! - A message of a later term makes the node a follower of that term first (Raft §5.1), except
 //!   pre-votes, which change nothing, and vote requests while a leader is alive (thesis §4.2.3).
 //! - Requests of an earlier term are refused with this node's term, so that their sender learns of
 //!   it; replies of an earlier term are dropped.
-//! - Each call hands out at most one write, sealed at its end; messages that rest on it name its
-//!   token. A leader's proposals wait for [`Input::Flush`], so that a wake-up makes one write.
 //!
 //! Deviation: the paper's servers act on an election timer that only heartbeats reset. Here a
 //! closed connection to the leader brings the timer forward and ends stickiness: it is a hint of
@@ -23,6 +22,7 @@ pub(crate) mod read;
 mod replication;
 mod role;
 mod start;
+mod step;
 mod timers;
 
 use std::sync::Arc;
@@ -32,11 +32,10 @@ pub use start::Start;
 use self::read::ForwardedReads;
 use self::role::{Follower, Role};
 use crate::config::Config;
-use crate::effect::{DropReason, Effect, HaltReason, Persist, Send};
+use crate::effect::{DropReason, Effect, HaltReason, Send};
 use crate::entry::Run;
 use crate::hard_state::HardState;
 use crate::id::{BootCounter, EntryId, Index, NodeId, PersistToken, RequestId, Term};
-use crate::input::Input;
 use crate::log::{Durability, Log};
 use crate::membership::{History, Membership};
 use crate::message::{AppendReply, Envelope, Message, ReadIndexReply, VoteReply};
@@ -105,12 +104,15 @@ impl Sender {
         self.last_request.next()
     }
 
-    fn request(&mut self, term: Term, to: NodeId, message: Message) -> Envelope {
+    /// The number of a request that is made now.
+    const fn number(&mut self) -> RequestId {
         self.last_request = self.next_request();
-        self.reply(term, to, self.last_request, message)
+        self.last_request
     }
 
-    const fn reply(
+    /// A request with a number of its own, or the reply to one.
+    #[inline]
+    const fn letter(
         &self,
         term: Term,
         to: NodeId,
@@ -122,61 +124,6 @@ impl Sender {
 }
 
 impl Raft {
-    /// Takes one input and appends what it asks for to `effects`.
-    ///
-    /// `now` never goes back; where it does, the latest instant counts. The shell ends each
-    /// wake-up with [`Input::Flush`].
-    pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
-        if self.halted.is_some() {
-            return;
-        }
-        self.now = self.now.max(now);
-        let flush = matches!(input, Input::Flush);
-        if flush && !self.wants_flush() {
-            return;
-        }
-        let start = effects.len();
-        let before = (self.is_leader(), self.commit);
-        let is_own = matches!(input, Input::Persisted(_));
-        match input {
-            Input::Message(envelope) => self.handle_message(&envelope, effects),
-            Input::Propose { bytes } => {
-                if let Err(error) = self.propose(bytes) {
-                    effects.push(Effect::ProposalRefused(error));
-                }
-            }
-            Input::Read(id) => self.handle_read(id, effects),
-            Input::Persisted(token) => self.handle_persisted(token, effects),
-            // Nothing rests on it, so that nothing can follow.
-            Input::Applied(index) => return self.handle_applied(index, effects),
-            Input::PeerConnected { peer, boot } => {
-                if self.handle_boot(peer, boot) {
-                    self.ask_again(peer);
-                }
-            }
-            Input::PeerClosed(peer) => self.handle_closed(peer),
-            Input::SendDropped { to, request } => self.handle_send_dropped(to, request),
-            Input::Timer => self.handle_timer(effects),
-            Input::Flush => self.flush(effects),
-        }
-        if self.halted.is_some() {
-            return;
-        }
-        // What this node's own disk reports gives a leader's peers something to hear only where the
-        // commit index rose with it.
-        let is_quiet = is_own && before == (self.is_leader(), self.commit);
-        self.unflushed = !flush && (self.unflushed || self.is_leader() && !is_quiet);
-        self.seal(start, flush, effects);
-        self.show_leadership(effects);
-        self.check_invariants();
-    }
-
-    /// Whether [`Input::Flush`] has anything to do; where not, it may be left out.
-    #[must_use]
-    pub fn wants_flush(&self) -> bool {
-        self.unflushed || !self.write.is_empty() || !self.reads.is_empty()
-    }
-
     /// This node.
     #[must_use]
     pub const fn id(&self) -> NodeId {
@@ -195,9 +142,17 @@ impl Raft {
         self.commit
     }
 
+    /// Highest entry durable here.
+    #[must_use]
+    #[inline]
+    pub const fn durable(&self) -> Index {
+        self.durability.persisted()
+    }
+
     /// The last entry of the log.
     #[must_use]
-    pub fn last(&self) -> EntryId {
+    #[inline]
+    pub const fn last(&self) -> EntryId {
         self.log.last()
     }
 
@@ -223,6 +178,7 @@ impl Raft {
 
     /// Whether this node leads its term.
     #[must_use]
+    #[inline]
     pub const fn is_leader(&self) -> bool {
         matches!(self.role, Role::Leader(_))
     }
@@ -293,7 +249,9 @@ impl Raft {
         if envelope.term == Term::ZERO && !is_pre_vote(&envelope.message) {
             return effects.push(Effect::Dropped(DropReason::Absurd));
         }
-        if !self.handle_boot(from, envelope.boot) {
+        // Nearly always the boot is the one that is known.
+        let is_known = self.boots.get(from) == Some(&envelope.boot);
+        if !is_known && !self.handle_boot(from, envelope.boot) {
             return effects.push(Effect::Dropped(DropReason::OldBoot));
         }
         if envelope.term > self.term() && !self.handle_later_term(envelope, effects) {
@@ -327,6 +285,7 @@ impl Raft {
     }
 
     /// Raft §5.1: a later term is adopted. Says whether the message is still to be handled.
+    #[cold]
     fn handle_later_term(&mut self, envelope: &Envelope, effects: &mut Vec<Effect>) -> bool {
         match &envelope.message {
             Message::RequestVote(vote) if vote.pre_vote => true,
@@ -349,6 +308,7 @@ impl Raft {
 
     /// A request of an earlier term is refused, so that its sender learns of this one; a reply is
     /// of no use.
+    #[cold]
     fn handle_earlier_term(&self, envelope: &Envelope, effects: &mut Vec<Effect>) {
         let refusal = match &envelope.message {
             Message::RequestVote(vote) => {
@@ -371,6 +331,7 @@ impl Raft {
     }
 
     /// Remembers the boot of a peer; says whether it is the latest one seen.
+    #[cold]
     fn handle_boot(&mut self, peer: NodeId, boot: BootCounter) -> bool {
         let known = self.boots.get_or_insert(peer, boot);
         if boot < *known {
@@ -383,34 +344,8 @@ impl Raft {
         true
     }
 
-    fn handle_persisted(&mut self, token: PersistToken, effects: &mut Vec<Effect>) {
-        if !self.durability.complete(self.now, token) {
-            return effects.push(Effect::Dropped(DropReason::UnknownToken));
-        }
-        self.count_own_vote(token, effects);
-        if self.durability.persisted() > self.commit {
-            self.advance_commit(effects);
-        }
-        self.hand_out_committed(effects);
-    }
-
-    fn handle_applied(&mut self, index: Index, effects: &mut Vec<Effect>) {
-        if index > self.applying {
-            return effects.push(Effect::Dropped(DropReason::UnknownToken));
-        }
-        self.applied = self.applied.max(index);
-    }
-
-    fn flush(&mut self, effects: &mut Vec<Effect>) {
-        if self.is_leader() {
-            self.flush_leader(effects);
-        } else {
-            self.flush_forwarded_reads(effects);
-        }
-        self.hand_out_committed(effects);
-    }
-
     /// Steps down to follower of `term`, which is the present one or a later one.
+    #[cold]
     fn become_follower(&mut self, term: Term) {
         debug_assert!(term >= self.term(), "a term never falls");
         if term > self.term() {
@@ -456,6 +391,7 @@ impl Raft {
     }
 
     /// Cuts a conflicting suffix (Raft §5.3). Committed entries are never among it.
+    #[cold]
     fn truncate_from(&mut self, from: Index, effects: &mut Vec<Effect>) {
         assert!(from > self.commit, "a committed entry is never truncated");
         if from <= self.durability.handed_out() {
@@ -469,35 +405,6 @@ impl Raft {
         self.durability.truncate_from(from);
         self.write.entries = self.log.last().index > self.durability.handed_out();
         effects.push(Effect::Truncated { from });
-    }
-
-    /// Hands out the write in the making, before the messages that rest on it.
-    fn seal(&mut self, start: usize, flush: bool, effects: &mut Vec<Effect>) {
-        let waits_for_flush = self.is_leader() && !flush && !self.write.hard_state;
-        if self.write.is_empty() || waits_for_flush {
-            return;
-        }
-        let mut write = core::mem::take(&mut self.write);
-        if mutant!(StaleTailStays) {
-            write.truncate_from = None;
-        }
-        let first = self.durability.handed_out().next();
-        let last = self.log.last().index;
-        let token = self.durability.issue(self.now, last, write.hard_state);
-        let mut hard_state = self.hard_state;
-        if mutant!(TermWithoutVote) {
-            hard_state.vote = None;
-        }
-        let persist = Persist {
-            token,
-            hard_state: write.hard_state.then_some(hard_state),
-            truncate_from: write.truncate_from,
-            append: write.entries.then_some((first, last)),
-            commit: self.commit,
-        };
-        let is_send = |effect: &Effect| matches!(effect, Effect::Send(_));
-        let at = effects[start..].iter().position(is_send).map_or(effects.len(), |at| start + at);
-        effects.insert(at, Effect::Persist(persist));
     }
 
     /// The write that a message of the present term must wait for.
@@ -526,7 +433,7 @@ impl Raft {
     ) {
         let too_early = mutant!(VoteBeforeDurable) && matches!(message, Message::VoteReply(_));
         let after = after.max(self.after_term()).filter(|_| !too_early);
-        let envelope = Box::new(self.sender.reply(self.term(), to, request, message));
+        let envelope = Box::new(self.sender.letter(self.term(), to, request, message));
         effects.push(Effect::Send(Send { envelope, after }));
     }
 
@@ -538,24 +445,16 @@ impl Raft {
     ) -> RequestId {
         let too_early = mutant!(RequestBeforeOwnVote) && matches!(message, Message::RequestVote(_));
         let after = self.after_term().filter(|_| !too_early);
-        let envelope = Box::new(self.sender.request(self.hard_state.term, to, message));
-        let request = envelope.request;
+        let request = self.sender.number();
+        let envelope = Box::new(self.sender.letter(self.hard_state.term, to, request, message));
         effects.push(Effect::Send(Send { envelope, after }));
         request
     }
 
+    #[cold]
     fn halt(&mut self, reason: HaltReason, effects: &mut Vec<Effect>) {
         self.halted = Some(reason);
         effects.push(Effect::Halt(reason));
-    }
-
-    fn show_leadership(&mut self, effects: &mut Vec<Effect>) {
-        let present = (self.role.name(), self.term(), self.leader());
-        if present != self.shown {
-            self.shown = present;
-            let (role, term, leader) = present;
-            effects.push(Effect::Leadership { role, term, leader });
-        }
     }
 }
 

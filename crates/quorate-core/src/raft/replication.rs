@@ -15,7 +15,7 @@ use crate::few::Few;
 use crate::id::{BootCounter, EntryId, Index, NodeId, PersistToken, RequestId, Term};
 use crate::log::Log;
 use crate::membership::Membership;
-use crate::message::{Append, Message};
+use crate::message::{Append, Envelope, Message};
 use crate::node_map::NodeMap;
 use crate::progress::{Mode, Progress};
 use crate::time::Instant;
@@ -27,25 +27,26 @@ impl Raft {
             Role::Leader(leader) => leader.reads.back().map(LeaderRead::requests_from),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
         };
-        let mut at = 0;
-        while let Some((mut letters, progress)) = self.letters(at, effects) {
-            letters.replicate(progress);
-            if newest_read.is_some_and(|newest| progress.asked < newest) {
-                letters.ask_for_reads(progress);
+        if let Some((mut letters, peers)) = self.letters(effects) {
+            for (peer, progress) in peers.iter_mut() {
+                letters.peer = peer;
+                letters.replicate(progress);
+                if newest_read.is_some_and(|newest| progress.asked < newest) {
+                    letters.ask_for_reads(progress);
+                }
+                if letters.config.commit_notices {
+                    letters.notify_commit(progress);
+                }
             }
-            if letters.config.commit_notices {
-                letters.notify_commit(progress);
-            }
-            at += 1;
         }
         self.answer_confirmed_reads(effects);
     }
 
     /// Whoever heard nothing for a heartbeat interval hears something.
     pub(super) fn send_heartbeats(&mut self, effects: &mut Vec<Effect>) {
-        let mut at = 0;
-        while let Some((mut letters, progress)) = self.letters(at, effects) {
-            at += 1;
+        let Some((mut letters, peers)) = self.letters(effects) else { return };
+        for (peer, progress) in peers.iter_mut() {
+            letters.peer = peer;
             if letters.now.since(progress.sent_at) < letters.config.heartbeat {
                 continue;
             }
@@ -60,18 +61,16 @@ impl Raft {
         }
     }
 
-    /// What letters to the peer at this position are made from, with what is known of that peer;
-    /// nothing behind the last one, and where this node does not lead.
+    /// What a leader's letters are made from, and what is known of those who get them; nothing where
+    /// this node does not lead.
     fn letters<'a>(
         &'a mut self,
-        at: usize,
         effects: &'a mut Vec<Effect>,
-    ) -> Option<(Letters<'a>, &'a mut Progress)> {
+    ) -> Option<(Letters<'a>, &'a mut NodeMap<Progress>)> {
         let after = self.after_term();
         let Role::Leader(leader) = &mut self.role else { return None };
-        let (peer, progress) = leader.peers.at_mut(at)?;
         let letters = Letters {
-            peer,
+            peer: self.id,
             term: self.hard_state.term,
             now: self.now,
             commit: self.commit,
@@ -83,12 +82,13 @@ impl Raft {
             sender: &mut self.sender,
             effects,
         };
-        Some((letters, progress))
+        Some((letters, &mut leader.peers))
     }
 }
 
-/// A leader's letters to one peer.
+/// A leader's letters.
 struct Letters<'a> {
+    /// Whom they are for.
     peer: NodeId,
     term: Term,
     now: Instant,
@@ -189,13 +189,25 @@ impl Letters<'_> {
         runs: Few<Run>,
         wants_reply: bool,
     ) -> RequestId {
-        let recorded_boot = self.boots.get(self.peer).copied().unwrap_or_default();
-        let (commit, recorded) = (self.commit, progress.matched);
-        let append = Append { prev, commit, recorded, recorded_boot, wants_reply, runs };
-        progress.told_commit = progress.told_commit.max(commit.min(append.end()));
-        let envelope = self.sender.request(self.term, self.peer, Message::Append(append));
-        let request = envelope.request;
-        let envelope = Box::new(envelope);
+        let end = runs.last().map_or(prev.index, Run::last);
+        progress.told_commit = progress.told_commit.max(self.commit.min(end));
+        let request = self.sender.number();
+        // Written in one piece: it is large, and must not be moved from part to part.
+        let envelope = Box::new(Envelope {
+            from: self.sender.id,
+            boot: self.sender.boot,
+            to: self.peer,
+            term: self.term,
+            request,
+            message: Message::Append(Append {
+                prev,
+                commit: self.commit,
+                recorded: progress.matched,
+                recorded_boot: self.boots.get(self.peer).copied().unwrap_or_default(),
+                wants_reply,
+                runs,
+            }),
+        });
         self.effects.push(Effect::Send(Send { envelope, after: self.after }));
         request
     }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use quorate::applier::Applier;
 use quorate::replica::{Origin, Replica, ReplicaEffect, ReplicaInput};
-use quorate_core::{BootCounter, Index, Instant, NodeId, ReadId};
+use quorate_core::{BootCounter, Few, Index, Instant, NodeId, ReadId};
 use quorate_log::fault::FaultFs;
 use quorate_log::{Entries, Log, Opening};
 
@@ -82,7 +82,7 @@ pub(crate) struct Live<M: StateMachine> {
     /// A step of the log is on its way.
     pub(crate) log_busy: bool,
     /// Entries handed over and not executed.
-    pub(crate) applying: VecDeque<(Entries, Vec<(Index, Origin)>)>,
+    pub(crate) applying: VecDeque<(Entries, Few<(Index, Origin)>)>,
     /// A step of the state machine is on its way.
     pub(crate) apply_busy: bool,
     /// What was executed and the replica will hear at its next wake-up.

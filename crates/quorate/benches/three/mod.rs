@@ -135,21 +135,27 @@ impl Cluster {
                 return;
             }
             let mut effects = std::mem::take(&mut self.effects);
+            let mut has_reported = false;
             for effect in effects.drain(..) {
-                self.perform(node, effect);
+                has_reported |= self.perform(node, effect);
             }
             // What the reports led to waits in the other vector.
             std::mem::swap(&mut effects, &mut self.spare);
             self.effects = effects;
+            if !has_reported {
+                return;
+            }
         }
     }
 
-    fn perform(&mut self, node: usize, effect: ReplicaEffect) {
+    /// Does what a node asks for; whether that told the node something at once.
+    fn perform(&mut self, node: usize, effect: ReplicaEffect) -> bool {
         let report = match effect {
             ReplicaEffect::Persist(write) => ReplicaInput::Persisted(write.token),
             ReplicaEffect::Send { to, frame } => {
                 let to = usize::try_from(to.get() - 1).unwrap();
-                return self.give(to, ReplicaInput::Frame { from: id(node), frame });
+                self.give(to, ReplicaInput::Frame { from: id(node), frame });
+                return false;
             }
             ReplicaEffect::Apply { entries, answers } => {
                 // A state machine that looks at every command and answers who waits.
@@ -161,9 +167,10 @@ impl Cluster {
             }
             ReplicaEffect::ReadLog { .. } => panic!("what is recent is in memory"),
             ReplicaEffect::Halt(reason) => panic!("{reason:?}"),
-            _ => return,
+            _ => return false,
         };
         self.hosts[node].replica.handle(self.now, report, &mut self.spare);
+        true
     }
 
     /// Proposes `batch` commands, each with a call of its own, and waits until all nodes executed them.

@@ -8,17 +8,21 @@ use crate::replica::tail::matches;
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
 impl Replica {
-    /// Gives the core one input, and does what it asks for. `incoming` holds the entries of the
-    /// message that the input is, where it is one.
-    pub(super) fn step(
+    /// Gives the core one input, and does what it asks for.
+    pub(super) fn step(&mut self, now: Instant, input: Input, out: &mut Vec<ReplicaEffect>) {
+        self.raft.handle(now, input, &mut self.effects);
+        self.obey(now, &[], out);
+    }
+
+    /// Does what the core asked for. `incoming` holds the entries of the message that it was given,
+    /// where it was one.
+    pub(super) fn obey(
         &mut self,
         now: Instant,
-        input: Input,
         incoming: &[Entries],
         out: &mut Vec<ReplicaEffect>,
     ) {
-        self.raft.handle(now, input, &mut self.effects);
-        let mut absorbed = incoming.is_empty();
+        let mut rest = incoming;
         if !self.effects.is_empty() {
             let mut effects = std::mem::take(&mut self.effects);
             for effect in effects.drain(..) {
@@ -26,35 +30,41 @@ impl Replica {
                     self.truncate(from, out);
                     continue;
                 }
-                if !absorbed {
-                    self.absorb(incoming);
-                    absorbed = true;
+                if !rest.is_empty() {
+                    self.absorb(std::mem::take(&mut rest));
                 }
-                self.perform(now, effect, out);
+                match effect {
+                    Effect::Persist(persist) => self.persist(persist, out),
+                    Effect::Send(send) => self.send(now, send, out),
+                    Effect::Apply { last, .. } => {
+                        self.feed.extend(last);
+                        self.pump(out);
+                    }
+                    rare => self.perform_rare(now, &rare, out),
+                }
             }
             self.effects = effects;
         }
-        if !absorbed {
-            self.absorb(incoming);
+        if !rest.is_empty() {
+            self.absorb(rest);
         }
         if self.raft.halted().is_none() {
-            assert_eq!(self.tail.last(), self.raft.last(), "the tail ends where the log ends");
+            assert!(self.tail.last() == self.raft.last(), "the tail ends where the log ends");
         }
     }
 
-    fn perform(&mut self, now: Instant, effect: Effect, out: &mut Vec<ReplicaEffect>) {
-        match effect {
-            Effect::Persist(persist) => self.persist(persist, out),
-            Effect::Send(send) => self.send(now, send, out),
+    /// What does not come with every call.
+    #[cold]
+    fn perform_rare(&mut self, now: Instant, effect: &Effect, out: &mut Vec<ReplicaEffect>) {
+        match *effect {
             Effect::Truncated { .. } => unreachable!("a cut comes before everything else"),
             Effect::Opened(id) => {
                 self.term_began = (now, self.tail.log_time_ms());
                 let envelope = EntryEnvelope::of(EntryKind::Opening, self.log_time_ms(now));
                 self.tail.push(id, envelope, Command::Owned(Vec::new()));
             }
-            Effect::Apply { last, .. } => {
-                self.feed.extend(last);
-                self.pump(out);
+            Effect::Persist(_) | Effect::Send(_) | Effect::Apply { .. } => {
+                unreachable!("they are performed where they come")
             }
             Effect::ReadReady { id, index } => out.push(ReplicaEffect::ReadReady { id, index }),
             Effect::ReadFailed(id) => out.push(ReplicaEffect::ReadFailed(id)),
@@ -82,8 +92,8 @@ impl Replica {
 
     /// Takes over what the core accepted of a message: what is beyond the tail.
     fn absorb(&mut self, incoming: &[Entries]) {
-        let last = self.raft.last();
         for slice in incoming {
+            let last = self.raft.last();
             let first = self.tail.last().index.next();
             let Some(part) = slice.part(first, last.index) else { continue };
             let raft = &self.raft;
@@ -100,14 +110,11 @@ impl Replica {
         }
     }
 
+    #[cold]
     fn truncate(&mut self, from: Index, out: &mut Vec<ReplicaEffect>) {
         let before = from.previous();
         let term = self.raft.term_at(before).expect("what lies before a cut is in the log");
         self.tail.truncate(from, EntryId::new(before, term));
-        self.persisted = self.persisted.min(before);
-        for (_, last) in &mut self.writes {
-            *last = (*last).min(before);
-        }
         let known = self.rosters.len();
         self.rosters.retain(|(index, _)| *index < from);
         if self.rosters.len() < known {
@@ -124,7 +131,6 @@ impl Replica {
             self.proposals.flushed(last);
             self.tail.range(first, last).expect("the tail holds what is not durable")
         });
-        self.writes.push_back((token, self.tail.last().index));
         out.push(ReplicaEffect::Persist(Write {
             token,
             hard_state,
@@ -269,12 +275,19 @@ impl Replica {
     pub(super) fn report_undelivered(&mut self, now: Instant, out: &mut Vec<ReplicaEffect>) {
         for Dropped { to, request } in std::mem::take(&mut self.undelivered) {
             self.counters.sends_dropped += 1;
-            self.step(now, Input::SendDropped { to, request }, &[], out);
+            self.step(now, Input::SendDropped { to, request }, out);
         }
     }
 
     /// Hands committed entries to the state machine, as many as it has room for.
+    #[inline]
     pub(super) fn pump(&mut self, out: &mut Vec<ReplicaEffect>) {
+        if self.feed.want() != Want::Nothing {
+            self.feed_entries(out);
+        }
+    }
+
+    fn feed_entries(&mut self, out: &mut Vec<ReplicaEffect>) {
         while let Want::Entries { first, last, max_bytes } = self.feed.want() {
             let held = self.tail.first();
             if first < held {
@@ -283,26 +296,19 @@ impl Replica {
                 self.feed.read(ticket, first, last);
                 return;
             }
-            let slices = self.tail.range(first, last).expect("the tail reaches to the log's end");
-            let mut room = max_bytes;
-            for slice in slices {
-                let fitting = slice.within(room);
-                let (all, bytes) = (fitting.last() == slice.last(), fitting.bytes().len());
-                self.hand_out(fitting, out);
-                if !all || bytes >= room {
-                    break;
-                }
-                room -= bytes;
-            }
+            let slice = self.tail.slice(first, last).expect("the tail reaches to the log's end");
+            self.hand_out(slice.fitting(max_bytes), out);
         }
     }
 
     fn hand_out(&mut self, entries: Entries, out: &mut Vec<ReplicaEffect>) {
         self.feed.handed(&entries);
-        let (mut answers, mut lost) = (Vec::new(), Vec::new());
+        let (mut answers, mut lost) = (Few::new(), Vec::new());
         let term_of = |index| entries.block().term(index);
         self.proposals.applied(entries.last(), term_of, &mut answers, &mut lost);
-        self.end_lost(&lost, out);
+        if !lost.is_empty() {
+            self.end_lost(&lost, out);
+        }
         out.push(ReplicaEffect::Apply { entries, answers });
     }
 }

@@ -23,6 +23,12 @@ pub struct HeadsError {
 ///
 /// When a membership entry cannot be decoded.
 pub fn heads(slices: &[Entries]) -> Result<Few<Run>, HeadsError> {
+    if let [slice] = slices
+        && let Some(run) = slice.only_run()
+        && run.kind != EntryKind::Membership
+    {
+        return Ok(Few::one(run));
+    }
     let mut runs = Few::new();
     for slice in slices {
         for mut run in slice.runs() {

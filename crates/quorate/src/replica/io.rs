@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quorate_core::{
-    BootCounter, HaltReason, Index, NodeId, PersistToken, ReadId, RequestId, RoleName, Term,
+    BootCounter, Few, HaltReason, Index, NodeId, PersistToken, ReadId, RequestId, RoleName, Term,
 };
 use quorate_log::{Entries, ReadError, Write};
 
@@ -131,7 +131,7 @@ pub enum ReplicaEffect {
         /// The entries, in order; they follow those of the effect before.
         entries: Entries,
         /// Who waits for the reply to which of them, ascending.
-        answers: Vec<(Index, Origin)>,
+        answers: Few<(Index, Origin)>,
     },
     /// Read entries back from the log, the first one at least, then answer with
     /// [`ReplicaInput::LogRead`].

@@ -26,7 +26,7 @@ mod proposals;
 mod tail;
 mod view;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -158,10 +158,6 @@ pub struct Replica {
     connected: BTreeMap<NodeId, BootCounter>,
     /// The roster at the base, and that of each membership entry above it.
     rosters: Vec<(Index, Arc<Roster>)>,
-    /// Writes under way: token, and index of the last entry that is durable with it.
-    writes: VecDeque<(PersistToken, Index)>,
-    /// Entries up to here are durable.
-    persisted: Index,
     /// Reads of the log under way.
     reads: BTreeMap<Ticket, Reading>,
     last_ticket: Ticket,
@@ -220,8 +216,6 @@ impl Replica {
             raft,
             connected: BTreeMap::new(),
             rosters,
-            writes: VecDeque::new(),
-            persisted: last.index,
             reads: BTreeMap::new(),
             last_ticket: Ticket(0),
             term_began: (start.now, start.log_time_ms),
@@ -236,6 +230,8 @@ impl Replica {
     /// Takes one input and appends what it asks for to `out`. After a halt it does nothing.
     ///
     /// The shell ends each wake-up with [`ReplicaInput::Flush`].
+    // Most inputs are given where they are made: there the compiler sees which one it is.
+    #[inline(always)]
     pub fn handle(&mut self, now: Instant, input: ReplicaInput, out: &mut Vec<ReplicaEffect>) {
         if self.halted {
             return;
@@ -243,13 +239,18 @@ impl Replica {
         match input {
             ReplicaInput::Frame { from, frame } => self.handle_frame(now, from, frame, out),
             ReplicaInput::Call { call, command } => self.handle_call(now, call, command, out),
-            ReplicaInput::Read(id) => self.step(now, Input::Read(id), &[], out),
             ReplicaInput::Persisted(token) => self.handle_persisted(now, token, out),
-            ReplicaInput::Applied(index) => {
-                self.feed.applied(index);
-                self.step(now, Input::Applied(index), &[], out);
-                self.pump(out);
-            }
+            ReplicaInput::Applied(index) => self.handle_applied(now, index, out),
+            ReplicaInput::Flush => self.handle_flush(now, out),
+            rare => self.handle_rare(now, rare, out),
+        }
+    }
+
+    /// What does not come with every call.
+    #[cold]
+    fn handle_rare(&mut self, now: Instant, input: ReplicaInput, out: &mut Vec<ReplicaEffect>) {
+        match input {
+            ReplicaInput::Read(id) => self.step(now, Input::Read(id), out),
             ReplicaInput::Answered { peer, number, outcome } => {
                 reply_to(peer, number, outcome, out);
             }
@@ -258,7 +259,7 @@ impl Replica {
             }
             ReplicaInput::PeerConnected { peer, boot } => {
                 self.connected.insert(peer, boot);
-                self.step(now, Input::PeerConnected { peer, boot }, &[], out);
+                self.step(now, Input::PeerConnected { peer, boot }, out);
                 self.route_waiting(now, out);
             }
             ReplicaInput::PeerClosed(peer) => {
@@ -266,11 +267,11 @@ impl Replica {
                 for call in self.calls.lost(peer) {
                     end(call, CallOutcome::Unknown(UnknownCode::ConnectionLost), out);
                 }
-                self.step(now, Input::PeerClosed(peer), &[], out);
+                self.step(now, Input::PeerClosed(peer), out);
             }
             ReplicaInput::SendDropped { to, request } => {
                 self.counters.sends_dropped += 1;
-                self.step(now, Input::SendDropped { to, request }, &[], out);
+                self.step(now, Input::SendDropped { to, request }, out);
             }
             ReplicaInput::ForwardDropped(number) => {
                 if let Some(held) = self.calls.take_forwarded(number) {
@@ -278,7 +279,11 @@ impl Replica {
                 }
             }
             ReplicaInput::Timer => self.handle_timer(now, out),
-            ReplicaInput::Flush => self.handle_flush(now, out),
+            ReplicaInput::Frame { .. }
+            | ReplicaInput::Call { .. }
+            | ReplicaInput::Persisted(_)
+            | ReplicaInput::Applied(_)
+            | ReplicaInput::Flush => unreachable!("they have handlers of their own"),
         }
     }
 
@@ -330,7 +335,8 @@ impl Replica {
                     };
                     append.runs = runs;
                 }
-                self.step(now, Input::Message(envelope), &entries, out);
+                self.raft.receive(now, &envelope, &mut self.effects);
+                self.obey(now, &entries, out);
             }
             Frame::Forward(forward) => self.handle_forward(now, from, forward, out),
             Frame::ForwardReply(reply) => self.handle_forward_reply(now, from, reply, out),
@@ -343,12 +349,21 @@ impl Replica {
         token: PersistToken,
         out: &mut Vec<ReplicaEffect>,
     ) {
-        while let Some((_, last)) = self.writes.pop_front_if(|(write, _)| *write <= token) {
-            self.persisted = last;
-        }
         self.outbox.persisted(token, out);
-        self.step(now, Input::Persisted(token), &[], out);
-        self.tail.evict(self.persisted);
+        self.raft.persisted(now, token, &mut self.effects);
+        if !self.effects.is_empty() {
+            self.obey(now, &[], out);
+        }
+        self.tail.evict(self.raft.durable());
+    }
+
+    fn handle_applied(&mut self, now: Instant, index: Index, out: &mut Vec<ReplicaEffect>) {
+        self.feed.applied(index);
+        self.raft.applied(now, index, &mut self.effects);
+        if !self.effects.is_empty() {
+            self.obey(now, &[], out);
+        }
+        self.pump(out);
     }
 
     fn handle_timer(&mut self, now: Instant, out: &mut Vec<ReplicaEffect>) {
@@ -360,12 +375,21 @@ impl Replica {
             end(call, CallOutcome::Unknown(UnknownCode::TimedOut), out);
         }
         self.shunned = self.shunned.filter(|(.., until)| now < *until);
-        self.step(now, Input::Timer, &[], out);
+        self.step(now, Input::Timer, out);
     }
 
+    #[inline]
     fn handle_flush(&mut self, now: Instant, out: &mut Vec<ReplicaEffect>) {
+        let has_work = self.raft.wants_flush() || !self.undelivered.is_empty();
+        if has_work || self.calls.waiting() > 0 {
+            self.do_flush(now, out);
+        }
+    }
+
+    fn do_flush(&mut self, now: Instant, out: &mut Vec<ReplicaEffect>) {
         if self.raft.wants_flush() {
-            self.step(now, Input::Flush, &[], out);
+            self.raft.flush(now, &mut self.effects);
+            self.obey(now, &[], out);
         }
         if !self.undelivered.is_empty() {
             self.report_undelivered(now, out);

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use quorate_core::{EntryId, Index, Term};
+use quorate_core::{EntryId, Few, Index, Term};
 
 use super::Origin;
 
@@ -64,7 +64,7 @@ impl Proposals {
         &mut self,
         last: Index,
         mut term_of: impl FnMut(Index) -> Option<Term>,
-        answers: &mut Vec<(Index, Origin)>,
+        answers: &mut Few<(Index, Origin)>,
         lost: &mut Vec<(Origin, Lost)>,
     ) {
         let Some(first) = self.pending.front().filter(|pending| pending.id.index <= last) else {
@@ -122,10 +122,10 @@ mod tests {
         proposals.insert(id(5, 2), local(1));
         proposals.insert(id(6, 2), local(2));
         proposals.insert(id(7, 2), local(3));
-        let (mut answers, mut lost) = (Vec::new(), Vec::new());
+        let (mut answers, mut lost) = (Few::new(), Vec::new());
         let term_of = |index: Index| Some(Term(if index == Index(6) { 3 } else { 2 }));
         proposals.applied(Index(6), term_of, &mut answers, &mut lost);
-        assert_eq!(answers, [(Index(5), local(1))]);
+        assert_eq!(answers[..], [(Index(5), local(1))]);
         assert_eq!(lost, [(local(2), Lost::Sent)]);
         assert_eq!(proposals.len(), 1);
     }

@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 
-use quorate_core::{EntryId, Few, Index, Term, recent};
+use quorate_core::{EntryId, Few, Index, Run, Term, recent};
 use quorate_log::{BlockBuilder, Entries, Envelope, RECORD_HEADER_BYTES};
 
 use super::Command;
@@ -139,6 +139,23 @@ impl Tail {
         self.last = before;
     }
 
+    /// The entries from `first` to `last`, or to the end of the block that holds the first; nothing
+    /// where the tail does not hold that one.
+    pub(crate) fn slice(&mut self, first: Index, last: Index) -> Option<Entries> {
+        if self.blocks.back().is_none_or(|block| block.last() < last) {
+            self.seal();
+        }
+        // Nearly always it is in the last block.
+        match self.blocks.back() {
+            Some(block) if block.first() <= first => block.part(first, last),
+            _ => {
+                let at = recent::partition_point(&self.blocks, |block| block.last() < first);
+                let block = self.blocks.get(at).filter(|block| block.first() <= first)?;
+                block.part(first, last)
+            }
+        }
+    }
+
     /// The entries `first..=last` as slices of blocks; nothing where the tail does not hold all.
     pub(crate) fn range(&mut self, first: Index, last: Index) -> Option<Few<Entries>> {
         if last > self.last.index || first > last {
@@ -148,9 +165,14 @@ impl Tail {
             self.seal();
         }
         // Nearly always it is the last block that is asked for.
-        if let Some(block) = self.blocks.back().filter(|block| block.first() <= first) {
-            return block.part(first, last).map(Few::one);
+        match self.blocks.back() {
+            Some(block) if block.first() <= first => block.part(first, last).map(Few::one),
+            _ => self.range_of_several(first, last),
         }
+    }
+
+    #[cold]
+    fn range_of_several(&self, first: Index, last: Index) -> Option<Few<Entries>> {
         if first < self.first() {
             return None;
         }
@@ -204,7 +226,7 @@ pub(crate) fn matches(
         if slice.first() != expected {
             return false;
         }
-        for run in slice.runs() {
+        let mut holds = |run: Run| {
             let mut index = run.first;
             while index <= run.last() {
                 match term_run(index) {
@@ -214,6 +236,14 @@ pub(crate) fn matches(
                     _ => return false,
                 }
             }
+            true
+        };
+        let holds = match slice.only_run() {
+            Some(run) => holds(run),
+            None => slice.runs().all(holds),
+        };
+        if !holds {
+            return false;
         }
         expected = slice.last().next();
     }

@@ -4,7 +4,7 @@
 mod safety;
 mod service;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use quorate_core::{ReadId, RoleName};
 
@@ -232,8 +232,8 @@ impl World {
                     self.sent.push((host.id, to, frame.clone()));
                     self.wire.push_back((host.id, to, frame));
                 }
-                ReplicaEffect::Apply { entries, mut answers } => {
-                    answers.reverse();
+                ReplicaEffect::Apply { entries, answers } => {
+                    let answers = answers.into_iter().rev().collect();
                     host.handed.push_back((entries, answers));
                 }
                 ReplicaEffect::ReadLog { ticket, first, last, max_bytes } => {

@@ -117,7 +117,7 @@ impl Replica {
     /// Entries up to here are durable here.
     #[must_use]
     pub const fn persisted(&self) -> Index {
-        self.persisted
+        self.raft.durable()
     }
 
     /// Number of commands in the log above its base, up to and including `index`: the application's

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use quorate_core::{Index, NodeId, PersistToken};
+use quorate_core::{Few, Index, NodeId, PersistToken};
 use quorate_log::Entries;
 use tokio::sync::watch;
 
@@ -43,7 +43,7 @@ pub(crate) struct Applied {
 /// What the apply thread shall do.
 pub(crate) enum ApplyJob<M: StateMachine> {
     /// Execute entries.
-    Entries { entries: Entries, answers: Vec<(Index, Origin)> },
+    Entries { entries: Entries, answers: Few<(Index, Origin)> },
     /// Answer queries once `min_index` is applied; at once where there is none.
     Queries { min_index: Option<Index>, queries: Queries<M> },
     /// End, when everything before is done.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_core::{ClusterId, EntryKind, Index, NodeId, Term};
+use quorate_core::{ClusterId, EntryKind, Few, Index, NodeId, Term};
 use quorate_log::fault::{Fault, FaultFs};
 use quorate_log::{BlockBuilder, Entries, Envelope};
 use tokio::time::timeout;
@@ -200,7 +200,7 @@ async fn a_local_query_waits_for_what_was_known_committed_at_the_start() {
     });
     // The query comes first, the entries after it in the same batch.
     timeout(PATIENCE, shared.apply.ready()).await.unwrap();
-    let answers = Vec::new();
+    let answers = Few::new();
     assert!(shared.apply.push(ApplyJob::Entries { entries: commands(2), answers }).is_ok());
     let apply = std::thread::spawn({
         let shared = Arc::clone(&shared);
@@ -294,7 +294,7 @@ async fn a_replica_that_sleeps_hears_of_executed_entries_without_another_event()
         let shared = Arc::clone(&shared);
         move || apply_role::run(Count::default(), &shared, (1000, Index::ZERO))
     });
-    let answers = Vec::new();
+    let answers = Few::new();
     assert!(shared.apply.push(ApplyJob::Entries { entries: commands(2), answers }).is_ok());
     timeout(PATIENCE, woken).await.expect("it is woken").unwrap();
     assert!(shared.apply.push(ApplyJob::Stop).is_ok());
