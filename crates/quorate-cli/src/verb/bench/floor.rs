@@ -17,6 +17,8 @@ use hdrhistogram::Histogram;
 const BATCH: usize = 512;
 /// Bytes of the file that is overwritten.
 const FILE: usize = 4 << 20;
+/// Nanoseconds up to which what is measured is told apart.
+const LONGEST: u64 = 60_000_000_000;
 /// Bytes of a message there and back: a small request and its answer.
 const MESSAGE: usize = 300;
 
@@ -44,7 +46,7 @@ impl Floor {
         }
         // It ends with the connection.
         thread::Builder::new().name("echo".to_owned()).spawn(move || drop(answer(echo)))?;
-        let empty = || Histogram::new(3).expect("three digits are allowed");
+        let empty = || Histogram::new_with_max(LONGEST, 3).expect("three digits are allowed");
         Ok(Self { file, offset: 0, stream, syncs: empty(), trips: empty() })
     }
 
@@ -96,6 +98,12 @@ mod tests {
         floor.window(Duration::from_millis(1)).unwrap();
         assert!(floor.syncs.len() >= 2);
         assert_eq!(floor.syncs.len(), floor.trips.len());
-        assert!(floor.micros(0.5) > 0.0 && floor.micros(0.5) <= floor.micros(1.0));
+        assert!(floor.micros(0.5) <= floor.micros(1.0));
+        let spent = [&floor.syncs, &floor.trips].map(|all| all.mean() * all.len() as f64);
+        let spent = Duration::from_secs_f64(spent.iter().sum::<f64>() / 1e9);
+        assert!(
+            spent > Duration::from_millis(10),
+            "{spent:?} of the 21 ms and more that were asked for"
+        );
     }
 }
