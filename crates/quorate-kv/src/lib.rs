@@ -59,7 +59,7 @@ pub use error::{ErrorCode, KvError};
 pub use event::{Event, EventKind, EventSink, NoSink};
 pub use key_range::KeyRange;
 pub use key_value::KeyValue;
-pub use machine::{Answer, KvMachine, Query};
+pub use machine::{Answer, KvMachine, Query, StoreSnapshot};
 pub use query::{Range, SortOrder, SortTarget};
 pub use reply::{DeleteRangeReply, Outcome, PutReply, RangeReply, Reply, TxnReply};
 pub use revision::{LeaseId, Revision};

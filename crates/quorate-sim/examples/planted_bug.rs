@@ -17,9 +17,10 @@ use std::time::{Duration, SystemTime};
 
 use quorate::{Applying, StateMachine};
 use quorate_sim::sim;
+use serde::{Deserialize, Serialize};
 
 /// Counts votes; whoever has most of them wins.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Election {
     votes: HashMap<String, u64>,
 }
@@ -45,7 +46,7 @@ impl StateMachine for Election {
 }
 
 /// Hands out tickets that are valid for an hour.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tickets {
     sold: u64,
 }

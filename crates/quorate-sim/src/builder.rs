@@ -36,8 +36,9 @@ const SEEDS_VARIABLE: &str = "QUORATE_SIM_SEEDS";
 /// ```
 /// use quorate::{Applying, StateMachine};
 /// use quorate_sim::{Faults, sim};
+/// use serde::{Deserialize, Serialize};
 ///
-/// #[derive(Default)]
+/// #[derive(Default, Serialize, Deserialize)]
 /// struct Counter(i64);
 ///
 /// impl StateMachine for Counter {
@@ -197,7 +198,7 @@ impl<M: StateMachine + Default> Sim<M> {
     ///
     /// ```
     /// # use quorate::{Applying, StateMachine};
-    /// # #[derive(Default)]
+    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
     /// # struct Total(i64);
     /// # impl StateMachine for Total {
     /// #     type Command = i64;

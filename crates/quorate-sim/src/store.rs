@@ -18,7 +18,7 @@ use crate::world::workload::{Decision, End, Request, Workload};
 const PAD_OVERHEAD: usize = 5;
 
 /// Texts by key.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Store {
     texts: BTreeMap<String, String>,
 }

@@ -120,12 +120,13 @@ impl<M: StateMachine> Applier<M> {
 mod tests {
     use quorate_core::Term;
     use quorate_log::{BlockBuilder, Envelope};
+    use serde::{Deserialize, Serialize};
 
     use super::*;
     use crate::replica::CallId;
 
     /// Keeps where each command stood.
-    #[derive(Default)]
+    #[derive(Default, Serialize, Deserialize)]
     struct Places(Vec<(u64, u64, u64)>);
 
     impl StateMachine for Places {

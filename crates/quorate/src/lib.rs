@@ -76,6 +76,7 @@ pub mod replica;
 pub mod roster;
 #[cfg(feature = "tcp")]
 mod runtime;
+pub mod snapshot;
 #[cfg(feature = "tcp")]
 mod status;
 pub mod transport;
@@ -93,6 +94,7 @@ pub use machine::{Applying, StateMachine};
 pub use node::{Node, NodeFacts};
 pub use quorate_core::{ClusterId, EntryId, Index, NodeId, PeerStatus, RoleName, Term};
 pub use roster::{Member, Roster};
+pub use snapshot::{PIECE_BYTES, Snapshot, SnapshotError, SnapshotView};
 #[cfg(feature = "tcp")]
 pub use status::Status;
 #[cfg(feature = "tcp")]

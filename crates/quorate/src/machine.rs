@@ -2,13 +2,17 @@
 //!
 //! A state machine is deterministic: the same commands in the same order give the same state and
 //! the same replies on every node. `apply` gets no clock but the log's time and no randomness.
+//! A state that is restored from a [`Snapshot`] is as good as one that executed every command.
 
 use quorate_core::EntryId;
 
 use crate::codec::Codec;
+use crate::snapshot::Snapshot;
 
 /// A replicated state machine.
-pub trait StateMachine: Send + 'static {
+///
+/// Its state is a [`Snapshot`], which a type that derives serde's traits is without further work.
+pub trait StateMachine: Snapshot + Send + 'static {
     /// What changes the state; travels through the log.
     type Command: Codec + Send + 'static;
     /// What a command answers; travels to the node that asked.

@@ -4,10 +4,11 @@
 //! The same command at the same place must give the same reply on every node, whoever waits for it.
 
 use std::cell::{Cell, RefCell};
+use std::io::Read;
 use std::panic;
 use std::sync::Arc;
 
-use quorate::{Applying, Codec, StateMachine};
+use quorate::{Applying, Codec, Snapshot, SnapshotError, StateMachine};
 
 /// Room for a reply of a usual size.
 const REPLY_BYTES: usize = 192;
@@ -108,6 +109,19 @@ impl<M: StateMachine> StateMachine for Observed<M> {
 
     fn query(&self, query: M::Query) -> M::Answer {
         self.inner.query(query)
+    }
+}
+
+/// What was seen is no part of it.
+impl<M: Snapshot> Snapshot for Observed<M> {
+    type View = M::View;
+
+    fn view(&self) -> M::View {
+        self.inner.view()
+    }
+
+    fn restore(&mut self, from: &mut dyn Read) -> Result<(), SnapshotError> {
+        self.inner.restore(from)
     }
 }
 

@@ -3,8 +3,9 @@
 // From here.
 use quorate::{Applying, StateMachine};
 use quorate_sim::{Faults, sim};
+use serde::{Deserialize, Serialize};
 
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Counter(i64);
 
 impl StateMachine for Counter {

@@ -5,17 +5,20 @@ use core::time::Duration;
 
 use quorate::{Applying, StateMachine};
 use quorate_sim::{Counter, CounterOp, Fault, Faults, Request, Sim, Told, sim};
+use serde::{Deserialize, Serialize};
 
 #[expect(dead_code, reason = "the example's main runs as an example")]
 #[path = "../../examples/planted_bug.rs"]
 mod planted_bug;
 
 /// A total, with a bug of choice.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Total<const BUG: u8> {
     total: i64,
+    #[serde(skip)]
     queries: Cell<i64>,
     /// The address of something: differs from machine to machine.
+    #[serde(skip)]
     address: Box<u8>,
     noise: u64,
 }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use quorate::{Applying, Listening, MemoryNetwork, Node, StateMachine};
 use quorate_log::MemoryFs;
+use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 
 /// Counts commands.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Counter(u64);
 
 impl StateMachine for Counter {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use quorate_core::{ClusterId, EntryKind, Few, Index, NodeId, Term};
 use quorate_log::fault::{Fault, FaultFs};
 use quorate_log::{BlockBuilder, Entries, Envelope};
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::mailbox::{Closed, Mailbox};
@@ -21,7 +22,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Counts commands, and takes its time for some.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Count(u64);
 
 impl StateMachine for Count {
@@ -155,6 +156,7 @@ async fn calls_beyond_the_room_of_the_queue_are_refused_at_once() {
 }
 
 /// Takes as many milliseconds as its command says, and replies with them.
+#[derive(Serialize, Deserialize)]
 struct Slow(u64);
 
 impl StateMachine for Slow {

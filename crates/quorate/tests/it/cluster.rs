@@ -6,6 +6,7 @@ use std::time::Duration;
 use quorate::{
     Applying, CallError, Client, Consistency, Listening, Node, NodeBuilder, StateMachine,
 };
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -13,7 +14,7 @@ use tokio::time::{sleep, timeout};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Keeps every command it was given, and panics at one of them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Journal(Vec<String>);
 
 impl StateMachine for Journal {

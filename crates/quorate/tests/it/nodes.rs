@@ -5,6 +5,7 @@ use std::time::Duration;
 use quorate::{
     Applying, CallError, Consistency, Node, Refusal, StateMachine, StopReason, UnknownReason,
 };
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::cluster::{Cluster, Journal, PATIENCE, call, read};
@@ -123,7 +124,7 @@ async fn a_panic_in_the_state_machine_stops_the_node_and_names_the_entry() {
 }
 
 /// Speaks another language than the journal.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Stranger;
 
 impl StateMachine for Stranger {

@@ -5,12 +5,13 @@ use quorate::{
     UnknownReason,
 };
 use quorate_log::MemoryFs;
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::cluster::PATIENCE;
 
 /// Adds up, and panics at zero.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Sum(u64);
 
 impl StateMachine for Sum {

@@ -3,13 +3,14 @@
 use core::time::Duration;
 
 use quorate::{Applying, StateMachine};
+use serde::{Deserialize, Serialize};
 
 use super::super::workload::{Decision, End, Request, Workload};
 use crate::history::{ClientId, OperationId};
 use crate::rng::Rng;
 
 /// Every command in the order of its execution.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Journal {
     commands: Vec<String>,
 }
