@@ -22,6 +22,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
             membership: Membership::of_voters(ids.clone()),
             runs: Vec::new(),
             commit: Index::ZERO,
+            snapshot: None,
         })?);
     }
 

@@ -18,6 +18,11 @@ pub struct Config {
     pub(crate) max_inflight_bytes: u64,
     pub(crate) max_uncommitted_bytes: u64,
     pub(crate) max_pending_reads: usize,
+    pub(crate) snapshot_chunk_bytes: u32,
+    pub(crate) snapshot_window_bytes: u64,
+    pub(crate) snapshot_bytes_per_second: u64,
+    pub(crate) retain_bytes: u64,
+    pub(crate) keep_bytes: u64,
 }
 
 impl Config {
@@ -61,6 +66,30 @@ impl Config {
     pub const fn max_uncommitted_bytes(&self) -> u64 {
         self.max_uncommitted_bytes
     }
+
+    /// Bytes of a snapshot that travel as one piece.
+    #[must_use]
+    pub const fn snapshot_chunk_bytes(&self) -> u32 {
+        self.snapshot_chunk_bytes
+    }
+
+    /// Bytes of a snapshot that may be under way to one peer before no more leaves.
+    #[must_use]
+    pub const fn snapshot_window_bytes(&self) -> u64 {
+        self.snapshot_window_bytes
+    }
+
+    /// Bytes of entries that the log keeps for those who receive a snapshot, or are behind.
+    #[must_use]
+    pub const fn retain_bytes(&self) -> u64 {
+        self.retain_bytes
+    }
+
+    /// Bytes of entries that the log keeps behind a snapshot.
+    #[must_use]
+    pub const fn keep_bytes(&self) -> u64 {
+        self.keep_bytes
+    }
 }
 
 impl Default for Config {
@@ -78,6 +107,11 @@ impl Default for Config {
             max_inflight_bytes: 8 * 1024 * 1024,
             max_uncommitted_bytes: 256 * 1024 * 1024,
             max_pending_reads: 4096,
+            snapshot_chunk_bytes: 256 * 1024,
+            snapshot_window_bytes: 2 * 1024 * 1024,
+            snapshot_bytes_per_second: 64 * 1024 * 1024,
+            retain_bytes: 256 * 1024 * 1024,
+            keep_bytes: 16 * 1024 * 1024,
         }
     }
 }
@@ -159,6 +193,39 @@ impl ConfigBuilder {
         self
     }
 
+    /// Sets how many bytes of a snapshot travel as one piece. Default: 256 KiB.
+    pub const fn snapshot_chunk_bytes(mut self, bytes: u32) -> Self {
+        self.config.snapshot_chunk_bytes = bytes;
+        self
+    }
+
+    /// Sets how many bytes of a snapshot may be unanswered per peer. Default: 2 MiB.
+    pub const fn snapshot_window_bytes(mut self, bytes: u64) -> Self {
+        self.config.snapshot_window_bytes = bytes;
+        self
+    }
+
+    /// Sets how many bytes of a snapshot may leave per peer and second; zero is as many as the
+    /// window lets through. Default: 64 MiB.
+    pub const fn snapshot_bytes_per_second(mut self, bytes: u64) -> Self {
+        self.config.snapshot_bytes_per_second = bytes;
+        self
+    }
+
+    /// Sets how many bytes of entries may be kept because a peer that is alive, or receives a
+    /// snapshot, will need them. Default: 256 MiB.
+    pub const fn retain_bytes(mut self, bytes: u64) -> Self {
+        self.config.retain_bytes = bytes;
+        self
+    }
+
+    /// Sets how many bytes of entries are kept behind a snapshot, so that who is little behind
+    /// needs none. Default: 16 MiB.
+    pub const fn keep_bytes(mut self, bytes: u64) -> Self {
+        self.config.keep_bytes = bytes;
+        self
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -191,6 +258,12 @@ impl ConfigBuilder {
         }
         if config.max_pending_reads == 0 {
             return Err(ConfigError::ZeroLimit("max_pending_reads"));
+        }
+        if config.snapshot_chunk_bytes == 0 {
+            return Err(ConfigError::ZeroLimit("snapshot_chunk_bytes"));
+        }
+        if config.snapshot_window_bytes == 0 {
+            return Err(ConfigError::ZeroLimit("snapshot_window_bytes"));
         }
         Ok(config)
     }

@@ -12,6 +12,7 @@
 use crate::hard_state::HardState;
 use crate::id::{EntryId, Index, NodeId, PersistToken, ReadId, Term};
 use crate::message::Envelope;
+use crate::snapshot::SnapshotId;
 use crate::status::RoleName;
 
 /// One thing to do.
@@ -56,6 +57,23 @@ pub enum Effect {
     },
     /// A peer needs entries that only a snapshot still covers.
     NeedsSnapshot(NodeId),
+    /// Open the file that takes this snapshot, and answer with [`crate::Input::ChunkStored`] how
+    /// much of it is there already. It takes the place of any other that was being received.
+    ReceiveSnapshot(SnapshotId),
+    /// Put this piece into the file, then answer with [`crate::Input::ChunkStored`]. The bytes came
+    /// beside the message.
+    StoreChunk {
+        /// The snapshot.
+        id: SnapshotId,
+        /// Where in the file the piece begins: where the one before ended.
+        offset: u64,
+        /// Bytes of the piece.
+        bytes: u32,
+    },
+    /// All bytes are there: verify them, make the file durable, let the log begin after its last
+    /// entry, then answer with [`crate::Input::SnapshotInstalled`]; or with
+    /// [`crate::Input::SnapshotFailed`] where they are not what they claim to be.
+    InstallSnapshot(SnapshotId),
     /// A proposal given as an input was refused.
     ProposalRefused(crate::error::ProposeError),
     /// Something stale, duplicated, forged or absurd came and was ignored.
@@ -103,9 +121,11 @@ pub enum DropReason {
     StaleReply,
     /// A message that no correct node sends in this state.
     Absurd,
+    /// A piece of a snapshot that is not being received.
+    StaleChunk,
     /// A term that would use up the 64-bit numbers.
     TermOverflow,
-    /// A token, an applied index or an undelivered send that this node never gave out.
+    /// A token, an applied index, an undelivered send or a snapshot that this node never gave out.
     UnknownToken,
 }
 

@@ -1,7 +1,11 @@
 //! Everything that may happen to a node, as one enum: recorded, replayed and shrunk as data.
 
-use crate::id::{BootCounter, Index, NodeId, PersistToken, ReadId, RequestId};
+use std::sync::Arc;
+
+use crate::id::{BootCounter, EntryId, Index, NodeId, PersistToken, ReadId, RequestId};
+use crate::membership::Membership;
 use crate::message::Envelope;
+use crate::snapshot::SnapshotId;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +33,36 @@ pub enum Input {
     },
     /// A connection from or to this peer was closed by the other side: it may have died.
     PeerClosed(NodeId),
-    /// An append could not leave, because its entries were rewritten meanwhile or its queue was
-    /// full: the same as lost on the way, but known at once.
+    /// An append or a piece of a snapshot could not leave, because its entries were rewritten
+    /// meanwhile, its bytes could not be read or its queue was full: the same as lost on the way, but known at once.
     SendDropped {
         /// The receiver it was meant for.
         to: NodeId,
         /// Its number.
         request: RequestId,
     },
+    /// A snapshot that this node took itself is durable.
+    SnapshotTaken(SnapshotId),
+    /// The log durably begins after this entry.
+    Compacted(EntryId),
+    /// So many bytes of the snapshot that is being received are in its file. Also answers
+    /// [`crate::Effect::ReceiveSnapshot`]: what an earlier attempt left.
+    ChunkStored {
+        /// The snapshot.
+        id: SnapshotId,
+        /// Bytes from its beginning on.
+        received: u64,
+    },
+    /// The snapshot that was received is durable, and the log durably begins after its last entry,
+    /// or before it where the log holds that entry: answers [`crate::Effect::InstallSnapshot`].
+    SnapshotInstalled {
+        /// The snapshot.
+        id: SnapshotId,
+        /// The membership at its last entry.
+        membership: Arc<Membership>,
+    },
+    /// What was received, or is to be received, is of no use: it is to be begun again.
+    SnapshotFailed(SnapshotId),
     /// The deadline has come, or may have.
     Timer,
     /// The wake-up ends: proposals so far become one write and one append per peer.

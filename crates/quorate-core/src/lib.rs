@@ -42,6 +42,7 @@
 //!     membership: Membership::of_voters(ids),
 //!     runs: Vec::new(),
 //!     commit: Index::ZERO,
+//!     snapshot: None,
 //! })?;
 //!
 //! let mut effects = Vec::new();
@@ -74,7 +75,7 @@
 //!
 //! # What is not there yet
 //!
-//! Changing the membership, installing snapshots, handing leadership over, lease reads.
+//! Changing the membership, handing leadership over, lease reads.
 #![forbid(unsafe_code)]
 #![deny(clippy::wildcard_enum_match_arm, clippy::float_arithmetic)]
 
@@ -114,8 +115,11 @@ pub use id::{
 };
 pub use input::Input;
 pub use membership::Membership;
-pub use message::{Append, AppendReply, Envelope, Message, ReadIndexReply, RequestVote, VoteReply};
+pub use message::{
+    Append, AppendReply, Envelope, Message, ReadIndexReply, RequestVote, SnapshotChunk,
+    SnapshotReply, VoteReply,
+};
 pub use raft::{Raft, Start};
 pub use snapshot::SnapshotId;
-pub use status::{PeerStatus, RoleName, Status};
+pub use status::{PeerStatus, ReceivingStatus, RoleName, Status, TransferStatus};
 pub use time::Instant;

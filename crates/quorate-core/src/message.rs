@@ -7,6 +7,7 @@
 use crate::entry::Run;
 use crate::few::Few;
 use crate::id::{BootCounter, EntryId, Index, NodeId, RequestId, Term};
+use crate::snapshot::SnapshotId;
 
 /// A message with its sender, receiver, term and number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,13 +42,26 @@ pub enum Message {
     ReadIndex,
     /// Answers [`Message::ReadIndex`].
     ReadIndexReply(ReadIndexReply),
+    /// A leader says which snapshot it is about to send, or is sending (Raft §7). It is also the
+    /// heartbeat of a peer that receives one.
+    OfferSnapshot(SnapshotId),
+    /// A piece of a snapshot; its bytes travel beside it, on the bulk channel.
+    SnapshotChunk(SnapshotChunk),
+    /// Answers [`Message::OfferSnapshot`] and [`Message::SnapshotChunk`].
+    SnapshotReply(SnapshotReply),
 }
 
 impl Message {
     /// Whether this message answers another.
     #[must_use]
     pub const fn is_reply(&self) -> bool {
-        matches!(self, Self::VoteReply(_) | Self::AppendReply(_) | Self::ReadIndexReply(_))
+        matches!(
+            self,
+            Self::VoteReply(_)
+                | Self::AppendReply(_)
+                | Self::ReadIndexReply(_)
+                | Self::SnapshotReply(_)
+        )
     }
 }
 
@@ -138,6 +152,37 @@ pub enum AppendReply {
 pub struct ReadIndexReply {
     /// The read index, or nothing where the receiver is no leader.
     pub index: Option<Index>,
+}
+
+/// A piece of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotChunk {
+    /// The snapshot.
+    pub id: SnapshotId,
+    /// Where in its file the piece begins.
+    pub offset: u64,
+    /// Bytes of the piece; at least one.
+    pub bytes: u32,
+}
+
+impl SnapshotChunk {
+    /// Whether the piece lies within its snapshot.
+    #[must_use]
+    pub const fn is_well_formed(&self) -> bool {
+        match self.offset.checked_add(self.bytes as u64) {
+            Some(end) => self.bytes > 0 && end <= self.id.bytes,
+            None => false,
+        }
+    }
+}
+
+/// How much of a snapshot its receiver holds durably.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotReply {
+    /// The snapshot.
+    pub id: SnapshotId,
+    /// Bytes from its beginning on.
+    pub received: u64,
 }
 
 #[cfg(test)]

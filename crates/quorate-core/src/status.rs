@@ -2,6 +2,7 @@
 
 use crate::hard_state::HardState;
 use crate::id::{EntryId, Index, NodeId};
+use crate::snapshot::SnapshotId;
 
 /// The role a node plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +53,10 @@ pub struct Status {
     pub applying: Index,
     /// Highest entry that the state machine has executed.
     pub applied: Index,
+    /// The newest durable snapshot.
+    pub snapshot: Option<SnapshotId>,
+    /// The snapshot that is being received.
+    pub receiving: Option<ReceivingStatus>,
     /// What a leader knows of its peers, in ascending order; empty on others.
     pub peers: Vec<PeerStatus>,
 }
@@ -71,4 +76,28 @@ pub struct PeerStatus {
     pub inflight: usize,
     /// Bytes of entries that stream to it, sent and unanswered.
     pub inflight_bytes: u64,
+    /// The snapshot that it is sent instead of entries.
+    pub transfer: Option<TransferStatus>,
+}
+
+/// A snapshot on its way to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferStatus {
+    /// The snapshot.
+    pub id: SnapshotId,
+    /// Bytes sent.
+    pub sent: u64,
+    /// Bytes that the peer has stored.
+    pub acked: u64,
+}
+
+/// A snapshot that is being received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceivingStatus {
+    /// The snapshot.
+    pub id: SnapshotId,
+    /// Bytes in its file.
+    pub stored: u64,
+    /// Whether all of it is there, and takes the place of the log.
+    pub installing: bool,
 }

@@ -132,6 +132,13 @@ impl Display for Message {
             Self::AppendReply(message) => message.fmt(f),
             Self::ReadIndex => f.write_str("ReadIndex"),
             Self::ReadIndexReply(message) => message.fmt(f),
+            Self::OfferSnapshot(id) => write!(f, "OfferSnapshot {id}"),
+            Self::SnapshotChunk(chunk) => {
+                write!(f, "SnapshotChunk {} at={} +{}", chunk.id, chunk.offset, chunk.bytes)
+            }
+            Self::SnapshotReply(reply) => {
+                write!(f, "SnapshotReply {} received={}", reply.id, reply.received)
+            }
         }
     }
 }
@@ -198,6 +205,13 @@ impl Display for Input {
             Self::SendDropped { to, request } => {
                 write!(f, "send to {to} dropped {}", Number(*request))
             }
+            Self::SnapshotTaken(id) => write!(f, "snapshot {id} taken"),
+            Self::Compacted(base) => write!(f, "compacted {base}"),
+            Self::ChunkStored { id, received } => write!(f, "stored {received} of {id}"),
+            Self::SnapshotInstalled { id, membership } => {
+                write!(f, "snapshot {id} installed ({membership})")
+            }
+            Self::SnapshotFailed(id) => write!(f, "snapshot {id} failed"),
             Self::Timer => f.write_str("timer"),
             Self::Flush => f.write_str("flush"),
         }
@@ -223,6 +237,11 @@ impl Display for Effect {
                 leader.map_or(Ok(()), |leader| write!(f, " leader={leader}"))
             }
             Self::NeedsSnapshot(peer) => write!(f, "{peer} needs a snapshot"),
+            Self::ReceiveSnapshot(id) => write!(f, "receive snapshot {id}"),
+            Self::StoreChunk { id, offset, bytes } => {
+                write!(f, "store chunk of {id} at={offset} +{bytes}")
+            }
+            Self::InstallSnapshot(id) => write!(f, "install snapshot {id}"),
             Self::ProposalRefused(error) => write!(f, "proposal refused: {error}"),
             Self::Dropped(reason) => write!(f, "dropped: {reason}"),
             Self::Halt(reason) => write!(f, "halt: {reason}"),
@@ -263,6 +282,7 @@ impl Display for DropReason {
             Self::LeaderAlive => "the leader is alive",
             Self::StaleReply => "stale reply",
             Self::Absurd => "absurd",
+            Self::StaleChunk => "stale chunk",
             Self::TermOverflow => "term too high",
             Self::UnknownToken => "never given out",
         })
@@ -340,6 +360,8 @@ mod tests {
             commit: Index(11),
             applying: Index(11),
             applied: Index(11),
+            snapshot: None,
+            receiving: None,
             peers: Vec::new(),
         };
         assert_eq!(status.to_string(), "n1 leader t3 last=12@3 commit=11 applied=11");

@@ -65,6 +65,7 @@ mod runs;
 mod scan;
 mod segment;
 mod small;
+pub mod snapshot;
 mod spare;
 mod table;
 mod whiten;
@@ -80,3 +81,4 @@ pub use record::{EntryRef, Envelope, EnvelopeError, Limits, RECORD_HEADER_BYTES,
 pub use recovery::{
     OpenOptions, OpenProgress, Opening, Recovered, Report, TornTail, open_blocking,
 };
+pub use snapshot::StoredSnapshot;

@@ -217,6 +217,7 @@ impl Raft {
                     replicating: matches!(progress.mode, crate::progress::Mode::Replicate(_)),
                     inflight: progress.inflight(),
                     inflight_bytes: progress.inflight_bytes(),
+                    transfer: None,
                 };
                 leader.peers.iter().map(peer).collect()
             }
@@ -233,6 +234,8 @@ impl Raft {
             commit: self.commit,
             applying: self.applying,
             applied: self.applied,
+            snapshot: None,
+            receiving: None,
             peers,
         }
     }
@@ -281,6 +284,9 @@ impl Raft {
             Message::ReadIndexReply(message) => {
                 self.handle_read_index_reply(request, *message, effects);
             }
+            Message::OfferSnapshot(_) | Message::SnapshotChunk(_) | Message::SnapshotReply(_) => {
+                effects.push(Effect::Dropped(DropReason::Absurd));
+            }
         }
     }
 
@@ -299,7 +305,10 @@ impl Raft {
             | Message::Append(_)
             | Message::AppendReply(_)
             | Message::ReadIndex
-            | Message::ReadIndexReply(_) => {
+            | Message::ReadIndexReply(_)
+            | Message::OfferSnapshot(_)
+            | Message::SnapshotChunk(_)
+            | Message::SnapshotReply(_) => {
                 self.become_follower(envelope.term);
                 true
             }
@@ -323,7 +332,10 @@ impl Raft {
             Message::Append(_)
             | Message::VoteReply(_)
             | Message::AppendReply(_)
-            | Message::ReadIndexReply(_) => {
+            | Message::ReadIndexReply(_)
+            | Message::OfferSnapshot(_)
+            | Message::SnapshotChunk(_)
+            | Message::SnapshotReply(_) => {
                 return effects.push(Effect::Dropped(DropReason::OldTerm));
             }
         };
@@ -472,6 +484,9 @@ const fn is_pre_vote(message: &Message) -> bool {
         Message::Append(_)
         | Message::AppendReply(_)
         | Message::ReadIndex
-        | Message::ReadIndexReply(_) => false,
+        | Message::ReadIndexReply(_)
+        | Message::OfferSnapshot(_)
+        | Message::SnapshotChunk(_)
+        | Message::SnapshotReply(_) => false,
     }
 }

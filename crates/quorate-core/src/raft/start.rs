@@ -14,6 +14,7 @@ use crate::log::{Durability, Log};
 use crate::membership::{History, Membership};
 use crate::node_map::NodeMap;
 use crate::rng::Rng;
+use crate::snapshot::SnapshotId;
 use crate::status::RoleName;
 use crate::time::Instant;
 
@@ -40,6 +41,9 @@ pub struct Start {
     pub runs: Vec<Run>,
     /// A commit index known to hold, at least the base; the log may know more than it.
     pub commit: Index,
+    /// The newest durable snapshot; the log holds its last entry, or begins after it. There is one
+    /// where the log does not begin with the first entry.
+    pub snapshot: Option<SnapshotId>,
 }
 
 impl Raft {

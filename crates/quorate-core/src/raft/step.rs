@@ -34,6 +34,11 @@ impl Raft {
             | Input::PeerConnected { .. }
             | Input::PeerClosed(_)
             | Input::SendDropped { .. }
+            | Input::SnapshotTaken(_)
+            | Input::Compacted(_)
+            | Input::ChunkStored { .. }
+            | Input::SnapshotInstalled { .. }
+            | Input::SnapshotFailed(_)
             | Input::Timer => self.handle_rare(now, &input, effects),
         }
     }
@@ -59,6 +64,13 @@ impl Raft {
             }
             Input::PeerClosed(peer) => self.handle_closed(peer),
             Input::SendDropped { to, request } => self.handle_send_dropped(to, request),
+            Input::SnapshotTaken(_)
+            | Input::Compacted(_)
+            | Input::ChunkStored { .. }
+            | Input::SnapshotInstalled { .. }
+            | Input::SnapshotFailed(_) => {
+                effects.push(Effect::Dropped(DropReason::UnknownToken));
+            }
             Input::Timer => self.handle_timer(effects),
             Input::Message(_) | Input::Persisted(_) | Input::Applied(_) | Input::Flush => {
                 unreachable!("they have typed forms")

@@ -241,6 +241,8 @@ fn status(term: u64, commit: u64, applied: u64) -> Status {
         commit: Index(commit),
         applying: Index(applied),
         applied: Index(applied),
+        snapshot: None,
+        receiving: None,
         peers: Vec::new(),
     }
 }
@@ -311,6 +313,7 @@ fn a_leader_believes_of_its_peers_what_is_so() {
         replicating: true,
         inflight: 0,
         inflight_bytes: 0,
+        transfer: None,
     };
     let mut facts = two_committed();
     facts.progressed(0, Term(1), &peer(2, 3)).unwrap();
@@ -362,7 +365,9 @@ fn what_a_replica_holds_is_bounded_in_every_respect() {
     facts.check_bounds(0, &caps, &within).unwrap();
     let peer = |inflight, inflight_bytes| {
         let (matched, next) = (Index(1), Index(2));
-        PeerStatus { id: id(2), matched, next, replicating: true, inflight, inflight_bytes }
+        let replicating = true;
+        let transfer = None;
+        PeerStatus { id: id(2), matched, next, replicating, inflight, inflight_bytes, transfer }
     };
     let (messages, window) = (config.raft.max_inflight_messages(), 8 << 20);
     type Exceed<'a> = &'a dyn Fn(&mut ReplicaStatus);

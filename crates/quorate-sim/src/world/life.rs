@@ -152,6 +152,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             hard_state: recovered.hard_state,
             base: recovered.base,
             roster: Arc::new(record.roster),
+            application_index: 0,
+            snapshot: None,
             log_time_ms: last_log_time(&mut recovered),
             runs: recovered.runs,
             memberships: recovered.memberships,

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use quorate::StateMachine;
 use quorate::replica::{ReplicaEffect, ReplicaHalt, ReplicaInput};
-use quorate_core::{Index, NodeId, RoleName, mutant};
+use quorate_core::{Index, NodeId, RoleName, Term, mutant};
 
 use super::observed::digest;
 use super::plan::Fault;
@@ -146,26 +146,19 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             ReplicaEffect::ReadFailed(id) => self.end_read(id),
             ReplicaEffect::Leadership { role, term, leader } => {
-                let (role_name, leader_id) = (role.as_str(), leader.map(NodeId::get));
-                self.trace.note(self.now, || TraceEvent::Role {
-                    node: name(node),
-                    role: role_name,
-                    term: term.0,
-                    leader: leader_id,
-                });
-                match role {
-                    RoleName::Leader => {
-                        self.count("leader");
-                        let id = self.nodes[node].id;
-                        check_leader(&mut self.facts, term, id)?;
-                    }
-                    RoleName::Candidate => self.count("campaign"),
-                    RoleName::PreCandidate => self.count("dry run"),
-                    RoleName::Follower if leader.is_some() => self.count("following"),
-                    RoleName::Follower => {}
-                }
+                self.leadership(node, role, term, leader)?;
             }
             ReplicaEffect::Roster(_) => {}
+            ReplicaEffect::TakeSnapshot { .. }
+            | ReplicaEffect::Restore(_)
+            | ReplicaEffect::Compact(_)
+            | ReplicaEffect::ReceiveSnapshot(_)
+            | ReplicaEffect::StoreChunk { .. }
+            | ReplicaEffect::InstallSnapshot(_)
+            | ReplicaEffect::ReadSnapshot { .. }
+            | ReplicaEffect::KeepSnapshots(_) => {
+                unreachable!("no world takes or offers a snapshot")
+            }
             ReplicaEffect::Halt(ReplicaHalt::ReadBack { .. }) if self.read_was_hit(node) => {
                 self.count("log failed");
                 self.crash(node);
@@ -174,6 +167,34 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 let what = format!("{node} halts: {reason:?}", node = Name(node));
                 return Err(Broken::new("no evidence of lost durability or two leaders", what));
             }
+        }
+        Ok(())
+    }
+
+    fn leadership(
+        &mut self,
+        node: usize,
+        role: RoleName,
+        term: Term,
+        leader: Option<NodeId>,
+    ) -> Result<(), Broken> {
+        let (role_name, leader_id) = (role.as_str(), leader.map(NodeId::get));
+        self.trace.note(self.now, || TraceEvent::Role {
+            node: name(node),
+            role: role_name,
+            term: term.0,
+            leader: leader_id,
+        });
+        match role {
+            RoleName::Leader => {
+                self.count("leader");
+                let id = self.nodes[node].id;
+                check_leader(&mut self.facts, term, id)?;
+            }
+            RoleName::Candidate => self.count("campaign"),
+            RoleName::PreCandidate => self.count("dry run"),
+            RoleName::Follower if leader.is_some() => self.count("following"),
+            RoleName::Follower => {}
         }
         Ok(())
     }

@@ -167,7 +167,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 /// What a node hears of a frame that did not leave.
 const fn dropped(to: NodeId, frame: &Frame) -> Option<ReplicaInput> {
     match frame {
-        Frame::Raft { envelope, .. } => {
+        Frame::Raft { envelope, .. } | Frame::Chunk { envelope, .. } => {
             Some(ReplicaInput::SendDropped { to, request: envelope.request })
         }
         Frame::Forward(forward) => Some(ReplicaInput::ForwardDropped(forward.number)),

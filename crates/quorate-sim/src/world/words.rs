@@ -8,7 +8,7 @@ use super::trace::FrameWords;
 /// Kind, term and content of a frame.
 pub(crate) fn words(frame: &Frame) -> FrameWords {
     match frame {
-        Frame::Raft { envelope, .. } => {
+        Frame::Raft { envelope, .. } | Frame::Chunk { envelope, .. } => {
             let (kind, says) = message(envelope);
             FrameWords { kind, term: Some(envelope.term.0), says }
         }
@@ -56,6 +56,14 @@ fn message(envelope: &Envelope) -> (&'static str, String) {
                 .index
                 .map_or_else(|| "no leader".to_owned(), |index| format!("at {}", index.0));
             ("read-index-reply", says)
+        }
+        Message::OfferSnapshot(id) => ("offer-snapshot", format!("up to {}", id.last)),
+        Message::SnapshotChunk(chunk) => {
+            let (last, offset) = (chunk.id.last, chunk.offset);
+            ("snapshot-chunk", format!("of {last} at {offset}, {} bytes", chunk.bytes))
+        }
+        Message::SnapshotReply(reply) => {
+            ("snapshot-reply", format!("of {} has {} bytes", reply.id.last, reply.received))
         }
     }
 }

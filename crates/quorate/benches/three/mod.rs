@@ -64,6 +64,8 @@ impl Cluster {
                 hard_state: HardState::default(),
                 base: EntryId::ZERO,
                 roster: Arc::clone(&roster),
+                application_index: 0,
+                snapshot: None,
                 log_time_ms: 0,
                 runs: Vec::new(),
                 memberships: Vec::new(),

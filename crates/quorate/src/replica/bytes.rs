@@ -72,6 +72,9 @@ impl Replica {
                 out.push(ReplicaEffect::Leadership { role, term, leader });
             }
             Effect::NeedsSnapshot(_) => self.counters.needs_snapshot += 1,
+            Effect::ReceiveSnapshot(id) => out.push(ReplicaEffect::ReceiveSnapshot(id)),
+            Effect::StoreChunk { .. } => unreachable!("no file was opened"),
+            Effect::InstallSnapshot(id) => out.push(ReplicaEffect::InstallSnapshot(id)),
             Effect::ProposalRefused(_) => {}
             Effect::Dropped(reason) => self.counters.dropped(reason),
             Effect::Halt(reason) => self.halt(ReplicaHalt::Raft(reason), out),

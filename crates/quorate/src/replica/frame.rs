@@ -22,6 +22,13 @@ pub enum Frame {
         /// Its entries; empty for whatever is no append.
         entries: Few<Entries>,
     },
+    /// A piece of a snapshot with its bytes: the one frame that travels on the bulk channel.
+    Chunk {
+        /// The message, a [`quorate_core::SnapshotChunk`] of as many bytes.
+        envelope: Box<Envelope>,
+        /// The bytes.
+        data: Arc<Vec<u8>>,
+    },
     /// A call that another node took and the leader shall propose.
     Forward(Forward),
     /// Answers [`Frame::Forward`].
@@ -65,7 +72,7 @@ impl Frame {
     #[must_use]
     pub const fn addressee(&self) -> Option<NodeId> {
         match self {
-            Self::Raft { envelope, .. } => Some(envelope.to),
+            Self::Raft { envelope, .. } | Self::Chunk { envelope, .. } => Some(envelope.to),
             Self::Forward(_) | Self::ForwardReply(_) => None,
         }
     }

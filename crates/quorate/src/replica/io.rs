@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use quorate_core::{
-    BootCounter, Few, HaltReason, Index, NodeId, PersistToken, ReadId, RequestId, RoleName, Term,
+    BootCounter, EntryId, Few, HaltReason, Index, NodeId, PersistToken, ReadId, RequestId,
+    RoleName, SnapshotId, Term,
 };
-use quorate_log::{Entries, ReadError, Write};
+use quorate_log::{Compact, Entries, ReadError, StoredSnapshot, Write};
 
 use super::command::Command;
 use super::frame::{ForwardNumber, ForwardOutcome, Frame};
@@ -15,7 +16,7 @@ use crate::roster::Roster;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallId(pub u64);
 
-/// Names a request to read entries back.
+/// Names a request to read entries or a piece of a snapshot back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
@@ -90,6 +91,37 @@ pub enum ReplicaInput {
     },
     /// A forwarded call certainly did not leave, because the queue was full or the peer was gone.
     ForwardDropped(ForwardNumber),
+    /// Somebody wants a snapshot of what is applied at this moment.
+    TakeSnapshot,
+    /// Answers [`ReplicaEffect::TakeSnapshot`]: it is durable.
+    SnapshotTaken(StoredSnapshot),
+    /// Answers [`ReplicaEffect::TakeSnapshot`]: it could not be taken, and nothing of it is left.
+    SnapshotTakeFailed {
+        /// Why, in words.
+        reason: String,
+    },
+    /// Answers [`ReplicaEffect::Compact`]: the log durably begins after this entry.
+    Compacted(EntryId),
+    /// Answers [`ReplicaEffect::ReceiveSnapshot`] and [`ReplicaEffect::StoreChunk`]: so many bytes
+    /// of the snapshot, from its beginning on, are in its file.
+    ChunkStored {
+        /// The snapshot.
+        id: SnapshotId,
+        /// Bytes.
+        received: u64,
+    },
+    /// Answers [`ReplicaEffect::InstallSnapshot`]: the file is what it claims to be, and durable.
+    SnapshotVerified(StoredSnapshot),
+    /// What was received of this snapshot cannot be kept, or is not what it claims to be; nothing of
+    /// it is left.
+    SnapshotRejected(SnapshotId),
+    /// Answers [`ReplicaEffect::ReadSnapshot`].
+    SnapshotRead {
+        /// The request.
+        ticket: Ticket,
+        /// The bytes, all of them; or why not, in words.
+        outcome: Result<Vec<u8>, String>,
+    },
     /// The deadline has come, or may have.
     Timer,
     /// The wake-up ends: what came in it becomes one write and one append per peer.
@@ -145,6 +177,52 @@ pub enum ReplicaEffect {
         /// Bytes after which no further entry is wanted.
         max_bytes: usize,
     },
+    /// Take a snapshot of the state machine as it is when all entries handed out before are
+    /// executed, and make it durable; then answer with [`ReplicaInput::SnapshotTaken`] or
+    /// [`ReplicaInput::SnapshotTakeFailed`]. For the one who executes, in order with
+    /// [`ReplicaEffect::Apply`].
+    TakeSnapshot {
+        /// The last of those entries.
+        last: EntryId,
+        /// Goes into the snapshot's head.
+        meta: Vec<u8>,
+    },
+    /// Take the state of this snapshot, which was received, in place of the present one. For the one
+    /// who executes, in order with [`ReplicaEffect::Apply`]: the entry that is executed next is the
+    /// one after the snapshot's last.
+    Restore(StoredSnapshot),
+    /// Let the log begin after an entry, then answer with [`ReplicaInput::Compacted`]. In order with
+    /// [`ReplicaEffect::Persist`].
+    Compact(Compact),
+    /// Open the file that takes this snapshot, in place of any other that was being received; then
+    /// answer with [`ReplicaInput::ChunkStored`] how much of it is there already.
+    ReceiveSnapshot(SnapshotId),
+    /// Put a piece into that file, where the one before ended; then answer with
+    /// [`ReplicaInput::ChunkStored`].
+    StoreChunk {
+        /// The snapshot.
+        id: SnapshotId,
+        /// Where in the file the piece begins.
+        offset: u64,
+        /// The piece.
+        data: Arc<Vec<u8>>,
+    },
+    /// All bytes are there: verify them, make the file durable, then answer with
+    /// [`ReplicaInput::SnapshotVerified`] or [`ReplicaInput::SnapshotRejected`].
+    InstallSnapshot(SnapshotId),
+    /// Read a piece of a snapshot, then answer with [`ReplicaInput::SnapshotRead`].
+    ReadSnapshot {
+        /// Names the request.
+        ticket: Ticket,
+        /// The snapshot.
+        id: SnapshotId,
+        /// Where in the file the piece begins.
+        offset: u64,
+        /// Bytes of it.
+        bytes: u32,
+    },
+    /// Remove every snapshot but these.
+    KeepSnapshots(Vec<SnapshotId>),
     /// A call ended otherwise than by being applied here.
     CallEnded {
         /// The call.

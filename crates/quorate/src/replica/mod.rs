@@ -35,7 +35,7 @@ use quorate_core::{
     Instant, Message, NodeId, Persist, PersistToken, ProposeError, Raft, Run, Send, Start,
     StartError, Term,
 };
-use quorate_log::{Entries, Envelope as EntryEnvelope, RECORD_HEADER_BYTES, Write};
+use quorate_log::{Entries, Envelope as EntryEnvelope, RECORD_HEADER_BYTES, StoredSnapshot, Write};
 
 pub use self::command::Command;
 pub use self::frame::{Forward, ForwardNumber, ForwardOutcome, ForwardReply, Frame};
@@ -74,6 +74,10 @@ pub struct ReplicaConfig {
     pub leader_wait: Duration,
     /// How long a forwarded call waits for the leader's answer before it is unknown.
     pub answer_wait: Duration,
+    /// Entries executed after which a snapshot is taken.
+    pub snapshot_entries: u64,
+    /// Bytes of entries executed after which a snapshot is taken.
+    pub snapshot_bytes: u64,
 }
 
 impl Default for ReplicaConfig {
@@ -88,6 +92,8 @@ impl Default for ReplicaConfig {
             max_apply_backlog: 1 << 20,
             leader_wait: Duration::from_secs(3),
             answer_wait: Duration::from_secs(10),
+            snapshot_entries: u64::MAX,
+            snapshot_bytes: u64::MAX,
         }
     }
 }
@@ -111,6 +117,10 @@ pub struct ReplicaStart {
     pub base: EntryId,
     /// The roster at the base: that of the founding record, or of the snapshot.
     pub roster: Arc<Roster>,
+    /// Commands up to and with the base.
+    pub application_index: u64,
+    /// The newest durable snapshot; the state machine begins with it.
+    pub snapshot: Option<StoredSnapshot>,
     /// Heads of every entry above the base; membership runs without their content.
     pub runs: Vec<Run>,
     /// Payload of every membership entry above the base, in order.
@@ -202,6 +212,7 @@ impl Replica {
             membership: rosters[0].1.membership(),
             runs,
             commit: start.commit,
+            snapshot: start.snapshot.as_ref().map(|snapshot| snapshot.id),
         })?;
         let last = raft.last();
         Ok(Self {
@@ -278,6 +289,14 @@ impl Replica {
                     end(held.call, CallOutcome::Refused(RefusalCode::Overloaded), out);
                 }
             }
+            ReplicaInput::SnapshotRejected(id) => self.step(now, Input::SnapshotFailed(id), out),
+            ReplicaInput::TakeSnapshot
+            | ReplicaInput::SnapshotTaken(_)
+            | ReplicaInput::SnapshotTakeFailed { .. }
+            | ReplicaInput::Compacted(_)
+            | ReplicaInput::ChunkStored { .. }
+            | ReplicaInput::SnapshotVerified(_)
+            | ReplicaInput::SnapshotRead { .. } => self.counters.frames_dropped += 1,
             ReplicaInput::Timer => self.handle_timer(now, out),
             ReplicaInput::Frame { .. }
             | ReplicaInput::Call { .. }
@@ -323,7 +342,9 @@ impl Replica {
         out: &mut Vec<ReplicaEffect>,
     ) {
         match frame {
-            Frame::Raft { envelope, .. } if envelope.from != from => {
+            Frame::Raft { envelope, .. } | Frame::Chunk { envelope, .. }
+                if envelope.from != from =>
+            {
                 self.counters.frames_dropped += 1;
             }
             Frame::Raft { mut envelope, entries } => {
@@ -337,6 +358,10 @@ impl Replica {
                 }
                 self.raft.receive(now, &envelope, &mut self.effects);
                 self.obey(now, &entries, out);
+            }
+            Frame::Chunk { envelope, .. } => {
+                self.raft.receive(now, &envelope, &mut self.effects);
+                self.obey(now, &[], out);
             }
             Frame::Forward(forward) => self.handle_forward(now, from, forward, out),
             Frame::ForwardReply(reply) => self.handle_forward_reply(now, from, reply, out),

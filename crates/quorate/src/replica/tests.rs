@@ -88,6 +88,8 @@ impl Host {
             hard_state,
             base: EntryId::ZERO,
             roster: roster(nodes),
+            application_index: 0,
+            snapshot: None,
             runs: runs.into_iter().collect(),
             memberships: Vec::new(),
             commit: commit.min(log.last().map_or(Index::ZERO, Entries::last)),
@@ -248,6 +250,14 @@ impl World {
                 ReplicaEffect::ReadFailed(_)
                 | ReplicaEffect::Leadership { .. }
                 | ReplicaEffect::Roster(_) => {}
+                ReplicaEffect::TakeSnapshot { .. }
+                | ReplicaEffect::Restore(_)
+                | ReplicaEffect::Compact(_)
+                | ReplicaEffect::ReceiveSnapshot(_)
+                | ReplicaEffect::StoreChunk { .. }
+                | ReplicaEffect::InstallSnapshot(_)
+                | ReplicaEffect::ReadSnapshot { .. }
+                | ReplicaEffect::KeepSnapshots(_) => unreachable!("nobody takes a snapshot"),
                 ReplicaEffect::Halt(reason) => host.halt = Some(reason),
             }
         }

@@ -58,6 +58,23 @@ impl<M: StateMachine> ReplicaRole<M> {
                     tracing::debug!("the reader has ended");
                 }
             }
+            // Nothing is taken, received or sent as long as no store of snapshots is open.
+            ReplicaEffect::TakeSnapshot { .. } => {
+                let reason = "this node keeps no snapshots".to_owned();
+                self.give(now, ReplicaInput::SnapshotTakeFailed { reason });
+            }
+            ReplicaEffect::ReceiveSnapshot(id) | ReplicaEffect::InstallSnapshot(id) => {
+                tracing::warn!(%id, "a snapshot is offered, and this node keeps none");
+                self.give(now, ReplicaInput::SnapshotRejected(id));
+            }
+            ReplicaEffect::ReadSnapshot { ticket, .. } => {
+                let outcome = Err("this node keeps no snapshots".to_owned());
+                self.give(now, ReplicaInput::SnapshotRead { ticket, outcome });
+            }
+            ReplicaEffect::StoreChunk { .. }
+            | ReplicaEffect::Restore(_)
+            | ReplicaEffect::Compact(_)
+            | ReplicaEffect::KeepSnapshots(_) => unreachable!("no snapshot was taken or received"),
             ReplicaEffect::CallEnded { call, outcome } => {
                 let ended = self.ended(outcome);
                 self.outgoing.push(&self.shared, call, ended);
@@ -92,7 +109,7 @@ impl<M: StateMachine> ReplicaRole<M> {
 
     fn send(&mut self, now: Instant, to: quorate_core::NodeId, frame: Frame) {
         let dropped = match &frame {
-            Frame::Raft { envelope, .. } => {
+            Frame::Raft { envelope, .. } | Frame::Chunk { envelope, .. } => {
                 Some(ReplicaInput::SendDropped { to, request: envelope.request })
             }
             Frame::Forward(forward) => Some(ReplicaInput::ForwardDropped(forward.number)),

@@ -57,6 +57,8 @@ impl Seed {
             hard_state: self.hard_state,
             base: self.base,
             roster: Arc::new(record.roster.clone()),
+            application_index: 0,
+            snapshot: None,
             runs: self.runs,
             memberships: self.memberships,
             commit: self.commit,

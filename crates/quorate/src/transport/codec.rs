@@ -149,6 +149,7 @@ pub fn encode(frame: Frame, limits: FrameLimits) -> Result<Packed, TooLarge> {
             Message::Append(append) => return encode_append(&envelope, append, entries, limits),
             _ => whole(encode_small(&envelope)),
         },
+        Frame::Chunk { .. } => unreachable!("no snapshot is offered"),
         Frame::Forward(Forward { to_boot, number, command }) => {
             let shared = vec![Shared::Bytes(command)];
             whole(Encoded::new(kind::FORWARD, shared, |out| {
@@ -255,6 +256,9 @@ fn encode_small(envelope: &Envelope) -> Encoded {
             &[u8::from(index.is_some())],
         ),
         Message::Append(_) => unreachable!("appends have an encoder of their own"),
+        Message::OfferSnapshot(_) | Message::SnapshotChunk(_) | Message::SnapshotReply(_) => {
+            unreachable!("no snapshot is offered")
+        }
     }
 }
 

@@ -272,7 +272,10 @@ impl Checker {
             | Message::VoteReply(_)
             | Message::AppendReply(AppendReply::Rejected { .. })
             | Message::ReadIndex
-            | Message::ReadIndexReply(_) => {}
+            | Message::ReadIndexReply(_)
+            | Message::OfferSnapshot(_)
+            | Message::SnapshotChunk(_)
+            | Message::SnapshotReply(_) => {}
         }
     }
 

@@ -188,6 +188,7 @@ impl Cluster {
             membership: self.membership.clone(),
             runs,
             commit: if with_commit { node.disk.commit } else { node.disk.base.index },
+            snapshot: None,
         });
         let raft = raft.expect("a disk that a node wrote is in order");
         self.checker.started(&raft, &node.disk);
@@ -408,6 +409,9 @@ impl Cluster {
             Effect::Halt(reason) => {
                 assert!(!self.checked, "{id} halts: {reason}");
                 self.alive_mut(id).halted = Some(reason);
+            }
+            Effect::ReceiveSnapshot(_) | Effect::StoreChunk { .. } | Effect::InstallSnapshot(_) => {
+                panic!("{id} receives a snapshot")
             }
             Effect::NeedsSnapshot(peer) => {
                 assert!(!self.checked, "{id} wants a snapshot for {peer}, which has the base");

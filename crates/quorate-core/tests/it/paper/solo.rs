@@ -5,7 +5,7 @@ use std::time::Duration;
 use quorate_core::{
     Append, AppendReply, BootCounter, Config, Effect, EntryId, EntryKind, Envelope, HardState,
     Index, Input, Instant, Membership, Message, NodeId, Persist, PersistToken, Raft, RequestId,
-    RequestVote, Run, Send, Start, Term, VoteReply,
+    RequestVote, Run, Send, SnapshotId, Start, Term, VoteReply,
 };
 
 use crate::cluster::node;
@@ -27,6 +27,12 @@ impl Base {
 
     pub fn term(self, term: u64) -> Term {
         self.0.term.plus(term)
+    }
+
+    /// The snapshot that ends with the base, where there is one.
+    fn snapshot(self) -> Option<SnapshotId> {
+        let is_one = self.0 != EntryId::ZERO;
+        is_one.then_some(SnapshotId { last: self.0, bytes: 1000, hash: 7 })
     }
 
     /// The entry `index` above the base, `term` above its term; `id(0, 0)` is the base.
@@ -85,6 +91,7 @@ impl Solo {
             membership: Membership::of_voters((1..=setup.voters).map(node)),
             runs: base.entries(1, &setup.log),
             commit: base.0.index,
+            snapshot: base.snapshot(),
         });
         let raft = raft.expect("the setup is in order");
         let (effects, token) = (Vec::new(), PersistToken::ZERO);

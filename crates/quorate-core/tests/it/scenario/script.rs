@@ -599,6 +599,9 @@ fn short(envelope: &Envelope) -> String {
         Message::AppendReply(_) => "AppendReply",
         Message::ReadIndex => "ReadIndex",
         Message::ReadIndexReply(_) => "ReadIndexReply",
+        Message::OfferSnapshot(_) => "OfferSnapshot",
+        Message::SnapshotChunk(_) => "SnapshotChunk",
+        Message::SnapshotReply(_) => "SnapshotReply",
     };
     format!("{from}->{to} #{}.{} {name}", request.boot().get(), request.within_boot())
 }

@@ -74,6 +74,9 @@ impl Origin {
             Message::ReadIndexReply(reply) => Message::ReadIndexReply(ReadIndexReply {
                 index: reply.index.map(|index| self.index(index)),
             }),
+            Message::OfferSnapshot(_) | Message::SnapshotChunk(_) | Message::SnapshotReply(_) => {
+                message.clone()
+            }
         }
     }
 
@@ -112,6 +115,9 @@ impl Origin {
             }
             Effect::ReadFailed(_)
             | Effect::NeedsSnapshot(_)
+            | Effect::ReceiveSnapshot(_)
+            | Effect::StoreChunk { .. }
+            | Effect::InstallSnapshot(_)
             | Effect::ProposalRefused(_)
             | Effect::Dropped(_) => effect.clone(),
         }

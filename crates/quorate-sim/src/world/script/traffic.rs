@@ -71,7 +71,7 @@ impl core::fmt::Display for Traffic {
 pub(crate) const fn is_reply(frame: &Frame) -> bool {
     match frame {
         Frame::Raft { envelope, .. } => envelope.message.is_reply(),
-        Frame::Forward(_) => false,
+        Frame::Forward(_) | Frame::Chunk { .. } => false,
         Frame::ForwardReply(_) => true,
     }
 }
@@ -82,6 +82,6 @@ const fn is_notice(frame: &Frame) -> bool {
             Message::Append(append) => !append.wants_reply,
             _ => false,
         },
-        Frame::Forward(_) | Frame::ForwardReply(_) => false,
+        Frame::Forward(_) | Frame::ForwardReply(_) | Frame::Chunk { .. } => false,
     }
 }
