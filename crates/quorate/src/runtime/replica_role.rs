@@ -179,6 +179,11 @@ impl<M: StateMachine> ReplicaRole<M> {
                 }
                 self.publisher.mark();
             }
+            transport::Event::ChunksLost { peer: to, requests } => {
+                for request in requests {
+                    self.give(now, ReplicaInput::SendDropped { to, request });
+                }
+            }
             transport::Event::Refused { peer, refusal } => {
                 if refusal.supersedes_dialer() {
                     let reason = refusal.to_string();

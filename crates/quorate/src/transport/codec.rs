@@ -1,4 +1,5 @@
-//! What the frames of a control connection say: the protocol's messages and forwarded calls.
+//! What the frames say: on a control connection the protocol's messages and forwarded calls, on a
+//! bulk connection the pieces of snapshots.
 //!
 //! Sender, receiver and boot are not in the frames: they are those of the connection's handshake,
 //! so that no frame can claim another. An append is a fixed head and then the very records that the
@@ -8,13 +9,16 @@
 //!   pass the message's term, a membership entry has a roster.
 //! - What a decoder keeps is copied into allocations of its exact size, which are no larger than
 //!   the frame that was received.
+//! - Each kind of frame belongs to one channel; on the other it is an error.
 //! - Every body ends where its layout ends; unknown kinds, versions and flags are errors.
+
+mod snapshot;
 
 use std::sync::Arc;
 
 use quorate_core::{
     Append, AppendReply, BootCounter, EntryId, Envelope, Few, Index, Message, NodeId,
-    ReadIndexReply, RequestId, RequestVote, Term, VoteReply,
+    ReadIndexReply, RequestId, RequestVote, SnapshotId, SnapshotReply, Term, VoteReply,
 };
 use quorate_log::{Block, Entries, Limits, RecordError};
 
@@ -24,7 +28,7 @@ use crate::replica::{
 };
 use crate::wire::{Reader, WireError};
 
-/// Kinds of frames on a control connection.
+/// Kinds of frames.
 mod kind {
     pub(super) const REQUEST_VOTE: u8 = 16;
     pub(super) const VOTE_REPLY: u8 = 17;
@@ -32,15 +36,23 @@ mod kind {
     pub(super) const APPEND_REPLY: u8 = 19;
     pub(super) const READ_INDEX: u8 = 20;
     pub(super) const READ_INDEX_REPLY: u8 = 21;
+    pub(super) const OFFER_SNAPSHOT: u8 = 22;
+    pub(super) const SNAPSHOT_REPLY: u8 = 23;
     pub(super) const FORWARD: u8 = 32;
     pub(super) const FORWARD_REPLY: u8 = 33;
+    /// The only one on a bulk connection.
+    pub(super) const SNAPSHOT_CHUNK: u8 = 64;
 }
 
 /// Bytes that a control frame has at most, unless a single entry or call is larger.
 pub const CONTROL_FRAME_BYTES: usize = 1 << 20;
+/// Bytes of kind and body that a frame on a bulk connection has at most.
+pub const BULK_FRAME_BYTES: usize = 1 << 20;
+/// Bytes of a snapshot that one chunk holds at most.
+pub const MAX_CHUNK_BYTES: usize = BULK_FRAME_BYTES - HEAD_BYTES;
 /// Largest entry that can be configured.
 pub const MAX_ENTRY_BYTES: usize = 64 << 20;
-/// Bytes of the fixed part of any control frame, with room to spare.
+/// Bytes of the fixed part of any frame, with room to spare.
 const HEAD_BYTES: usize = 128;
 
 /// Sizes that encoder and decoder hold to. All nodes of a cluster have the same.
@@ -89,6 +101,21 @@ pub enum CodecError {
     /// No message has this kind.
     #[error("no message has the kind {0}; the sender speaks another version")]
     Kind(u8),
+    /// The kind belongs to the other channel.
+    #[error(
+        "a frame of kind {0} came on the wrong channel: only chunks travel on bulk connections"
+    )]
+    WrongChannel(u8),
+    /// A chunk has no bytes, or lies outside of its snapshot.
+    #[error("a chunk of {bytes} bytes at {offset} is no part of the snapshot {id}")]
+    Chunk {
+        /// The snapshot that it names.
+        id: SnapshotId,
+        /// Where it claims to begin.
+        offset: u64,
+        /// Its bytes.
+        bytes: usize,
+    },
     /// The body is not the layout of its kind.
     #[error("the message cannot be read: {0}")]
     Wire(#[from] WireError),
@@ -149,7 +176,13 @@ pub fn encode(frame: Frame, limits: FrameLimits) -> Result<Packed, TooLarge> {
             Message::Append(append) => return encode_append(&envelope, append, entries, limits),
             _ => whole(encode_small(&envelope)),
         },
-        Frame::Chunk { .. } => unreachable!("no snapshot is offered"),
+        Frame::Chunk { envelope, data } => {
+            let Message::SnapshotChunk(chunk) = &envelope.message else {
+                unreachable!("a frame with a piece of a snapshot says which one it is")
+            };
+            let encoded = snapshot::encode_chunk(&envelope, chunk, data);
+            return fitting(whole(encoded), BULK_FRAME_BYTES);
+        }
         Frame::Forward(Forward { to_boot, number, command }) => {
             let shared = vec![Shared::Bytes(command)];
             whole(Encoded::new(kind::FORWARD, shared, |out| {
@@ -166,12 +199,11 @@ pub fn encode(frame: Frame, limits: FrameLimits) -> Result<Packed, TooLarge> {
             return Ok(Packed { encoded, trimmed: !fits });
         }
     };
-    fitting(packed, limits)
+    fitting(packed, limits.frame_bytes())
 }
 
-fn fitting(packed: Packed, limits: FrameLimits) -> Result<Packed, TooLarge> {
+fn fitting(packed: Packed, limit: usize) -> Result<Packed, TooLarge> {
     let bytes = packed.encoded.bytes() - FRAME_HEADER_BYTES;
-    let limit = limits.frame_bytes();
     if bytes > limit { Err(TooLarge { bytes, limit }) } else { Ok(packed) }
 }
 
@@ -220,7 +252,7 @@ fn encode_append(
         put(out, &[append.recorded.get(), append.recorded_boot.get()]);
         out.push(u8::from(append.wants_reply));
     });
-    fitting(Packed { encoded, trimmed }, limits)
+    fitting(Packed { encoded, trimmed }, limits.frame_bytes())
 }
 
 fn encode_small(envelope: &Envelope) -> Encoded {
@@ -255,9 +287,19 @@ fn encode_small(envelope: &Envelope) -> Encoded {
             &[index.map_or(0, Index::get)],
             &[u8::from(index.is_some())],
         ),
-        Message::Append(_) => unreachable!("appends have an encoder of their own"),
-        Message::OfferSnapshot(_) | Message::SnapshotChunk(_) | Message::SnapshotReply(_) => {
-            unreachable!("no snapshot is offered")
+        Message::OfferSnapshot(id) => Encoded::new(kind::OFFER_SNAPSHOT, Vec::new(), |out| {
+            put(out, &head);
+            snapshot::put_id(out, id);
+        }),
+        Message::SnapshotReply(SnapshotReply { id, received }) => {
+            Encoded::new(kind::SNAPSHOT_REPLY, Vec::new(), |out| {
+                put(out, &head);
+                snapshot::put_id(out, id);
+                put(out, &[*received]);
+            })
+        }
+        Message::Append(_) | Message::SnapshotChunk(_) => {
+            unreachable!("appends and chunks have encoders of their own")
         }
     }
 }
@@ -296,7 +338,7 @@ pub fn decode(frame: RawFrame<'_>, ends: Ends, limits: FrameLimits) -> Result<Fr
             reader.finish("reply to a forwarded call")?;
             Ok(Frame::ForwardReply(ForwardReply { number, outcome }))
         }
-        kind::REQUEST_VOTE..=kind::READ_INDEX_REPLY => {
+        kind::REQUEST_VOTE..=kind::SNAPSHOT_REPLY => {
             let term = Term(reader.u64("term")?);
             let request = RequestId(reader.u64("request")?);
             let mut entries = Few::new();
@@ -308,6 +350,22 @@ pub fn decode(frame: RawFrame<'_>, ends: Ends, limits: FrameLimits) -> Result<Fr
             let Ends { me: to, peer: from, boot } = ends;
             let envelope = Box::new(Envelope { from, boot, to, term, request, message });
             Ok(Frame::Raft { envelope, entries })
+        }
+        kind::SNAPSHOT_CHUNK => Err(CodecError::WrongChannel(frame.kind)),
+        other => Err(CodecError::Kind(other)),
+    }
+}
+
+/// Reads a frame that came over a bulk connection.
+///
+/// # Errors
+///
+/// When it is no chunk, or none of the snapshot that it names.
+pub fn decode_bulk(frame: RawFrame<'_>, ends: Ends) -> Result<Frame, CodecError> {
+    match frame.kind {
+        kind::SNAPSHOT_CHUNK => snapshot::decode_chunk(frame, ends),
+        kind::REQUEST_VOTE..=kind::SNAPSHOT_REPLY | kind::FORWARD | kind::FORWARD_REPLY => {
+            Err(CodecError::WrongChannel(frame.kind))
         }
         other => Err(CodecError::Kind(other)),
     }
@@ -393,6 +451,8 @@ fn decode_small(reader: &mut Reader<'_>, kind: u8) -> Result<Message, CodecError
             };
             Message::ReadIndexReply(ReadIndexReply { index })
         }
+        kind::OFFER_SNAPSHOT => snapshot::decode_offer(reader)?,
+        kind::SNAPSHOT_REPLY => snapshot::decode_reply(reader)?,
         other => return Err(CodecError::Kind(other)),
     })
 }

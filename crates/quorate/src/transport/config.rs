@@ -17,9 +17,16 @@ pub struct TransportConfig {
     pub max_entry_bytes: usize,
     /// Bytes that may wait to be sent to one peer. What does not fit is refused and counted.
     pub send_queue_bytes: usize,
+    /// Bytes of chunks that may wait to be sent to one peer, beside the above.
+    pub bulk_queue_bytes: usize,
     /// Bytes of frames that may wait to be taken from the events. When there are more, connections
     /// are not read until some are taken.
     pub event_queue_bytes: usize,
+    /// Bytes of chunks that may wait to be taken from the events, beside the above: where they pile
+    /// up, only bulk connections are not read.
+    pub bulk_event_bytes: usize,
+    /// How long a bulk connection over which nothing is sent stays open.
+    pub bulk_idle: Duration,
     /// How long a TCP connection may take to be made.
     pub connect_timeout: Duration,
     /// How long a handshake, a founding message or the rest of a frame may take to arrive.
@@ -37,7 +44,10 @@ impl Default for TransportConfig {
         Self {
             max_entry_bytes: 4 << 20,
             send_queue_bytes: 64 << 20,
+            bulk_queue_bytes: 4 << 20,
             event_queue_bytes: 64 << 20,
+            bulk_event_bytes: 8 << 20,
+            bulk_idle: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(2),
             read_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(10),

@@ -46,6 +46,14 @@ counters! {
     dropped_connection_lost,
     /// Frames that left shorter than they were given.
     trimmed,
+    /// Chunks of snapshots among the frames written.
+    chunks_sent,
+    /// Chunks of snapshots among the frames received.
+    chunks_received,
+    /// Bulk connections opened because there was something to send.
+    bulk_opened,
+    /// Bulk connections closed because there was nothing more to send.
+    bulk_idle,
     /// Connections accepted after their handshake.
     accepted,
     /// Connections refused with a reason.
@@ -58,6 +66,8 @@ counters! {
     bad_frames,
     /// Connections closed for a frame that says nothing this node understands.
     bad_messages,
+    /// Connections closed for a frame that belongs to the other channel.
+    wrong_channel,
     /// Connections closed at once because there were too many.
     too_many,
     /// Attempts to dial that failed.

@@ -21,8 +21,7 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// Why a node could not be reached.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DialError {
+pub(crate) enum DialError {
     /// No TCP connection could be made, or it broke.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -44,9 +43,6 @@ pub enum DialError {
     /// The node there speaks out of turn.
     #[error("the node there sent what it should not: {0}")]
     Protocol(String),
-    /// Nothing is known of this peer.
-    #[error("node {0} is no known peer")]
-    UnknownPeer(NodeId),
 }
 
 impl DialError {
@@ -55,11 +51,9 @@ impl DialError {
         match self {
             Self::Refused(HandshakeRefusal::NotFounded { .. } | HandshakeRefusal::Busy) => false,
             Self::Refused(_) | Self::Unwelcome(_) | Self::NoNode(_) => true,
-            Self::Io(_)
-            | Self::ConnectTimeout(_)
-            | Self::AnswerTimeout(_)
-            | Self::Protocol(_)
-            | Self::UnknownPeer(_) => false,
+            Self::Io(_) | Self::ConnectTimeout(_) | Self::AnswerTimeout(_) | Self::Protocol(_) => {
+                false
+            }
         }
     }
 }

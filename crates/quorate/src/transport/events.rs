@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use quorate_core::{BootCounter, NodeId};
+use quorate_core::{BootCounter, NodeId, RequestId};
 use tokio::sync::Notify;
 
-use super::handshake::HandshakeRefusal;
+use super::handshake::{Channel, HandshakeRefusal};
 use crate::founding;
 use crate::replica::Frame;
 
@@ -45,6 +45,14 @@ pub enum Event {
         /// What it sent.
         frames: Vec<Frame>,
     },
+    /// The bulk connection to a peer could not be made, or broke: these chunks did not leave, or may
+    /// be lost. The control connections stand.
+    ChunksLost {
+        /// The peer.
+        peer: NodeId,
+        /// The numbers of the chunks.
+        requests: Vec<RequestId>,
+    },
     /// A peer refuses to talk to this node, for a reason other than the last time.
     Refused {
         /// The peer.
@@ -62,23 +70,47 @@ pub enum Event {
     Founding(founding::Input),
 }
 
+/// Bytes that wait, or may wait, by the channel that they came over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PerChannel {
+    pub(crate) control: usize,
+    pub(crate) bulk: usize,
+}
+
+impl PerChannel {
+    const fn of(&mut self, channel: Channel) -> &mut usize {
+        match channel {
+            Channel::Control => &mut self.control,
+            Channel::Bulk => &mut self.bulk,
+        }
+    }
+
+    const fn has_room(self, limit: Self, channel: Channel) -> bool {
+        match channel {
+            Channel::Control => self.control < limit.control,
+            Channel::Bulk => self.bulk < limit.bulk,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     events: Vec<Event>,
-    bytes: usize,
+    bytes: PerChannel,
 }
 
-/// A queue with one receiver, bounded in bytes: whoever fills it waits.
+/// A queue with one receiver, bounded in bytes: whoever fills it waits. Each channel has room of its
+/// own, so that chunks that nobody takes do not keep heartbeats out.
 #[derive(Debug)]
 pub struct EventQueue {
     inner: Mutex<Inner>,
-    limit: usize,
+    limit: PerChannel,
     ready: Notify,
     room: Notify,
 }
 
 impl EventQueue {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: PerChannel) -> Self {
         let inner = Mutex::new(Inner::default());
         Self { inner, limit, ready: Notify::new(), room: Notify::new() }
     }
@@ -91,8 +123,9 @@ impl EventQueue {
     /// Takes everything there is into `into`, behind what it holds.
     pub fn take(&self, into: &mut Vec<Event>) {
         let mut inner = self.lock();
-        let was_full = inner.bytes >= self.limit;
-        inner.bytes = 0;
+        let all = [Channel::Control, Channel::Bulk];
+        let was_full = !all.iter().all(|channel| inner.bytes.has_room(self.limit, *channel));
+        inner.bytes = PerChannel::default();
         if into.is_empty() {
             std::mem::swap(&mut inner.events, into);
         } else {
@@ -116,28 +149,28 @@ impl EventQueue {
 
     /// Adds an event that weighs nothing: one that comes seldom, or ends something.
     pub(crate) fn push(&self, event: Event) {
-        self.push_weighed(event, 0);
+        self.push_weighed(event, (Channel::Control, 0));
     }
 
-    fn push_weighed(&self, event: Event, bytes: usize) {
+    fn push_weighed(&self, event: Event, (channel, bytes): (Channel, usize)) {
         let mut inner = self.lock();
         inner.events.push(event);
-        inner.bytes += bytes;
+        *inner.bytes.of(channel) += bytes;
         drop(inner);
         self.ready.notify_one();
     }
 
     /// Adds an event of this weight once there is room; until then its connection is not read.
-    pub(crate) async fn push_when_room(&self, event: Event, bytes: usize) {
+    pub(crate) async fn push_when_room(&self, event: Event, weight: (Channel, usize)) {
         loop {
             let room = self.room.notified();
             // The waiter counts from its creation on, so that no wake between here and there is
             // lost.
-            if self.lock().bytes < self.limit {
+            if self.lock().bytes.has_room(self.limit, weight.0) {
                 break;
             }
             room.await;
         }
-        self.push_weighed(event, bytes);
+        self.push_weighed(event, weight);
     }
 }

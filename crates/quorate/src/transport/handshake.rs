@@ -41,7 +41,7 @@ const MAX_REMEMBERED: usize = 1024;
 pub enum Channel {
     /// The protocol's messages and forwarded calls; founding messages when `to` is 0.
     Control = 1,
-    /// Snapshot chunks, so that they never delay a heartbeat.
+    /// Chunks of snapshots, so that they never delay a heartbeat.
     Bulk = 2,
 }
 

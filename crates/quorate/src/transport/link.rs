@@ -5,12 +5,13 @@ use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use quorate_core::{BootCounter, NodeId};
+use quorate_core::{BootCounter, NodeId, RequestId};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
+use super::bulk::BulkQueue;
 use super::codec::TooLarge;
 use super::counters::{add, count};
 use super::dial::{DialError, Dialer, dial};
@@ -67,6 +68,7 @@ struct State {
 pub(crate) struct Link {
     pub(crate) peer: NodeId,
     pub(crate) address: String,
+    pub(crate) bulk: BulkQueue,
     state: Mutex<State>,
     /// Wakes the writer: something is queued, or the connection is to be made anew.
     wake: Notify,
@@ -76,8 +78,8 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(peer: NodeId, address: String) -> Self {
-        let state = Mutex::new(State::default());
-        Self { peer, address, state, wake: Notify::new(), poke: Notify::new() }
+        let (bulk, state) = (BulkQueue::default(), Mutex::new(State::default()));
+        Self { peer, address, bulk, state, wake: Notify::new(), poke: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -119,6 +121,17 @@ impl Link {
         Ok(())
     }
 
+    /// Queues a chunk for the bulk channel, if the peer is connected and `limit` bytes are not
+    /// exceeded.
+    pub(crate) fn send_chunk(
+        &self,
+        request: RequestId,
+        frame: Encoded,
+        limit: usize,
+    ) -> Result<(), SendError> {
+        self.bulk.send(self.peer, (request, frame), limit)
+    }
+
     /// Notes that a process of the peer was met: a connection to an earlier boot is given up, and
     /// an attempt that waits is made at once.
     pub(crate) fn met(&self, boot: BootCounter) {
@@ -146,6 +159,8 @@ impl Link {
         state.connected = Some(boot);
         state.trouble = None;
         state.renew = false;
+        drop(state);
+        self.bulk.allow(boot);
     }
 
     /// Notes that there is no connection; says how many frames are lost with it, and whether the
@@ -158,7 +173,8 @@ impl Link {
         state.connected = None;
         let changed = state.trouble.as_ref() != Some(&reason);
         state.trouble = Some(reason);
-        (lost, changed)
+        drop(state);
+        (lost + self.bulk.forbid(), changed)
     }
 
     /// Takes everything queued; nothing when the connection is to be given up.

@@ -4,23 +4,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_core::NodeId;
+use quorate_core::{BootCounter, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::codec::{self, CodecError, Ends};
+use super::codec::{self, BULK_FRAME_BYTES, CodecError, Ends, FrameLimits};
 use super::counters::{add, count};
 use super::dial::prepare;
 use super::events::{Event, Side};
 use super::founding::{FOUNDING_FRAME_BYTES, FoundingMessage, FoundingMessageError};
 use super::frame::RawFrame;
-use super::handshake::{Accepted, Caller, HELLO_BYTES, HandshakeRefusal, Hello, Use, encode_reply};
+use super::handshake::{
+    Accepted, Caller, Channel, HELLO_BYTES, HandshakeRefusal, Hello, Use, encode_reply,
+};
 use super::reader::{FrameReader, ReadEnd};
 use super::stream::{Listener, Stream};
 use super::tcp::Shared;
 use crate::founding::Input;
+use crate::replica::Frame;
 
 /// Wait after the system could not accept a connection, as when it has no file descriptors left.
 const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(100);
@@ -29,6 +32,7 @@ const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(crate) struct Incoming {
     number: u64,
+    boot: BootCounter,
     /// Ends the connection without a word: another one has taken its place.
     replaced: Arc<Notify>,
 }
@@ -44,8 +48,6 @@ enum End {
     Founding(#[from] FoundingMessageError),
     #[error("another connection of the same node took its place")]
     Replaced,
-    #[error("frames came on the bulk channel, which carries none in this version")]
-    OnBulk,
     #[error("this node is not ready to answer")]
     NotReady,
 }
@@ -80,14 +82,15 @@ async fn serve(mut stream: Stream, from: SocketAddr, shared: Arc<Shared>) {
     count(&shared.counters.accepted);
     let end = match accepted.carries {
         Use::Founding => founding(stream, &shared).await,
-        Use::Bulk => bulk(stream, &shared).await,
+        Use::Bulk => Some(bulk(stream, hello.from, &shared).await),
         Use::Control => Some(control(stream, hello.from, accepted.new_boot, &shared).await),
     };
     let Some(end) = end else { return };
     let counter = match &end {
         End::Read(ReadEnd::TooSlow(_)) => &shared.counters.too_slow,
         End::Read(ReadEnd::Frame(_) | ReadEnd::Cut) => &shared.counters.bad_frames,
-        End::Message(_) | End::Founding(_) | End::OnBulk => &shared.counters.bad_messages,
+        End::Message(CodecError::WrongChannel(_)) => &shared.counters.wrong_channel,
+        End::Message(_) | End::Founding(_) => &shared.counters.bad_messages,
         End::Read(ReadEnd::Closed | ReadEnd::Io(_)) | End::Replaced | End::NotReady => {
             tracing::debug!(peer = %hello.from.node, %from, "connection ended: {end}");
             return;
@@ -159,7 +162,10 @@ fn react(dialer: Caller, me: Caller, refusal: HandshakeRefusal, shared: &Shared)
     }
     // Of two processes of one node and boot neither is to be believed: the other one goes, too.
     if matches!(refusal, HandshakeRefusal::SameNode { .. }) {
-        if let Some(incoming) = shared.incoming().remove(&dialer.node) {
+        if let Some(incoming) = shared.incoming(Channel::Bulk).remove(&dialer.node) {
+            incoming.replaced.notify_one();
+        }
+        if let Some(incoming) = shared.incoming(Channel::Control).remove(&dialer.node) {
             incoming.replaced.notify_one();
             shared.events.push(Event::Closed { peer: dialer.node, side: Side::Incoming });
         }
@@ -184,7 +190,7 @@ async fn founding(mut stream: Stream, shared: &Shared) -> Option<End> {
         if let FoundingMessage::Offer(record) = message {
             let weight = 1024;
             let event = Event::Founding(Input::Offered(record));
-            shared.events.push_when_room(event, weight).await;
+            shared.events.push_when_room(event, (Channel::Control, weight)).await;
         }
         let answer = super::founding::encode(&FoundingMessage::Answer(answer));
         let answer = answer.map_err(FoundingMessageError::from)?;
@@ -199,25 +205,24 @@ async fn founding(mut stream: Stream, shared: &Shared) -> Option<End> {
     }
 }
 
-/// Keeps a bulk connection open; it carries nothing yet.
-async fn bulk(mut stream: Stream, shared: &Shared) -> Option<End> {
-    let limit = shared.config.frame_limits().frame_bytes();
-    let mut reader = FrameReader::new(&mut stream, limit, shared.config.read_timeout);
-    Some(loop {
-        match reader.next() {
-            Ok(Some(RawFrame { .. })) => break End::OnBulk,
-            Ok(None) => {}
-            Err(error) => break ReadEnd::from(error).into(),
-        }
-        if let Err(end) = reader.fill().await {
-            break end.into();
-        }
-    })
+/// Receives the chunks of a peer until the connection ends or another takes its place.
+async fn bulk(stream: Stream, peer: Caller, shared: &Shared) -> End {
+    let (number, replaced) = register(peer, Channel::Bulk, shared);
+    tracing::debug!(peer = %peer.node, boot = %peer.boot, "accepted for bulk");
+    let end = tokio::select! {
+        end = receive(stream, peer, Channel::Bulk, shared) => end,
+        () = replaced.notified() => return End::Replaced,
+    };
+    unregister(peer.node, number, Channel::Bulk, shared);
+    end
 }
 
 /// Receives the frames of a peer until the connection ends or another takes its place.
 async fn control(stream: Stream, peer: Caller, new_boot: bool, shared: &Shared) -> End {
-    let (number, replaced) = register(peer.node, shared);
+    let (number, replaced) = register(peer, Channel::Control, shared);
+    if new_boot {
+        end_earlier_bulk(peer, shared);
+    }
     if let Some(link) = shared.link(peer.node) {
         link.met(peer.boot);
     }
@@ -225,39 +230,59 @@ async fn control(stream: Stream, peer: Caller, new_boot: bool, shared: &Shared) 
     tracing::debug!(peer = %node, %boot, new_boot, "accepted");
     shared.events.push(Event::Connected { peer: node, boot, side: Side::Incoming });
     let end = tokio::select! {
-        end = receive(stream, peer, shared) => end,
+        end = receive(stream, peer, Channel::Control, shared) => end,
         () = replaced.notified() => return End::Replaced,
     };
-    let mut incoming = shared.incoming();
-    if incoming.get(&node).is_some_and(|present| present.number == number) {
-        incoming.remove(&node);
-        drop(incoming);
+    if unregister(node, number, Channel::Control, shared) {
         shared.events.push(Event::Closed { peer: node, side: Side::Incoming });
     }
     end
 }
 
 /// Makes this the connection that the peer sends over; ends the one before.
-fn register(peer: NodeId, shared: &Shared) -> (u64, Arc<Notify>) {
+fn register(peer: Caller, channel: Channel, shared: &Shared) -> (u64, Arc<Notify>) {
     let (number, replaced) = (shared.next_number(), Arc::new(Notify::new()));
-    let incoming = Incoming { number, replaced: Arc::clone(&replaced) };
-    if let Some(before) = shared.incoming().insert(peer, incoming) {
+    let incoming = Incoming { number, boot: peer.boot, replaced: Arc::clone(&replaced) };
+    if let Some(before) = shared.incoming(channel).insert(peer.node, incoming) {
         before.replaced.notify_one();
     }
     (number, replaced)
 }
 
-async fn receive(stream: Stream, peer: Caller, shared: &Shared) -> End {
+/// Notes that a connection has ended; says whether it was the present one.
+fn unregister(peer: NodeId, number: u64, channel: Channel, shared: &Shared) -> bool {
+    let mut incoming = shared.incoming(channel);
+    let is_present = incoming.get(&peer).is_some_and(|present| present.number == number);
+    if is_present {
+        incoming.remove(&peer);
+    }
+    is_present
+}
+
+/// Ends the bulk connection of an earlier boot of the peer.
+fn end_earlier_bulk(peer: Caller, shared: &Shared) {
+    let mut incoming = shared.incoming(Channel::Bulk);
+    if incoming.get(&peer.node).is_some_and(|present| present.boot < peer.boot) {
+        let earlier = incoming.remove(&peer.node).expect("it was just seen there");
+        earlier.replaced.notify_one();
+    }
+}
+
+async fn receive(stream: Stream, peer: Caller, channel: Channel, shared: &Shared) -> End {
     let limits = shared.config.frame_limits();
+    let limit = match channel {
+        Channel::Control => limits.frame_bytes(),
+        Channel::Bulk => BULK_FRAME_BYTES,
+    };
     let ends = Ends { me: shared.acquaintances().me().node, peer: peer.node, boot: peer.boot };
-    let mut reader = FrameReader::new(stream, limits.frame_bytes(), shared.config.read_timeout);
+    let mut reader = FrameReader::new(stream, limit, shared.config.read_timeout);
     loop {
         let mut frames = Vec::new();
         let mut bytes = 0;
         // What came before a bad frame is good, and is handed over before the end.
         let end = loop {
             match reader.next() {
-                Ok(Some(raw)) => match codec::decode(raw, ends, limits) {
+                Ok(Some(raw)) => match decode(raw, channel, ends, limits) {
                     Ok(frame) => {
                         bytes += raw.bytes;
                         frames.push(frame);
@@ -270,9 +295,12 @@ async fn receive(stream: Stream, peer: Caller, shared: &Shared) -> End {
         };
         if !frames.is_empty() {
             add(&shared.counters.frames_received, frames.len());
+            if channel == Channel::Bulk {
+                add(&shared.counters.chunks_received, frames.len());
+            }
             add(&shared.counters.bytes_received, bytes);
             let event = Event::Frames { peer: peer.node, frames };
-            shared.events.push_when_room(event, bytes).await;
+            shared.events.push_when_room(event, (channel, bytes)).await;
         }
         if let Some(end) = end {
             return end;
@@ -280,5 +308,17 @@ async fn receive(stream: Stream, peer: Caller, shared: &Shared) -> End {
         if let Err(end) = reader.fill().await {
             return end.into();
         }
+    }
+}
+
+fn decode(
+    raw: RawFrame<'_>,
+    channel: Channel,
+    ends: Ends,
+    limits: FrameLimits,
+) -> Result<Frame, CodecError> {
+    match channel {
+        Channel::Control => codec::decode(raw, ends, limits),
+        Channel::Bulk => codec::decode_bulk(raw, ends),
     }
 }

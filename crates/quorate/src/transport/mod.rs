@@ -6,7 +6,9 @@
 //! arrives as one event.
 //!
 //! - A node sends over the connections that it dialled and receives over those that it accepted:
-//!   one control connection per peer and direction, and a bulk connection when one is wanted.
+//!   one control connection per peer and direction, and a bulk connection while pieces of snapshots
+//!   have to go. Each has a socket, a queue and room for what was received of its own, so that a
+//!   snapshot delays no heartbeat.
 //! - Every queue is bounded in bytes. A frame that does not fit, or whose peer is not connected, is
 //!   refused at once and counted; nothing is kept for later. A reader whose events are not taken
 //!   stops reading.
@@ -45,13 +47,9 @@ mod stream;
 mod tcp;
 
 #[cfg(feature = "tcp")]
-pub use self::bulk::Bulk;
-#[cfg(feature = "tcp")]
 pub use self::config::{BindError, Listening, TransportConfig};
 #[cfg(feature = "tcp")]
 pub use self::counters::TransportCounts;
-#[cfg(feature = "tcp")]
-pub use self::dial::DialError;
 #[cfg(feature = "tcp")]
 pub use self::events::{Event, EventQueue, Side};
 #[cfg(feature = "tcp")]

@@ -11,12 +11,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::bulk::Bulk;
+use super::bulk;
 use super::codec;
 use super::config::{Listening, TransportConfig};
 use super::counters::{Counters, TransportCounts, add, count};
 use super::dial::{DialError, Dialer, dial};
-use super::events::{Event, EventQueue, Side};
+use super::events::{Event, EventQueue, PerChannel, Side};
 use super::founding::{FOUNDING_FRAME_BYTES, FoundingMessage};
 use super::handshake::{Acquaintances, Caller, Channel, WelcomeError};
 use super::link::{self, Link, LinkStatus, SendError};
@@ -38,9 +38,13 @@ pub(crate) struct Shared {
     acquaintances: Mutex<Acquaintances>,
     answer: Mutex<Option<Arc<Answer>>>,
     incoming: Mutex<BTreeMap<NodeId, Incoming>>,
-    links: Mutex<BTreeMap<NodeId, (Arc<Link>, AbortHandle)>>,
+    incoming_bulk: Mutex<BTreeMap<NodeId, Incoming>>,
+    links: Mutex<BTreeMap<NodeId, (Arc<Link>, Tasks)>>,
     numbers: AtomicU64,
 }
+
+/// What serves one peer: its control connection and its bulk connection.
+type Tasks = [AbortHandle; 2];
 
 /// Locks what no holder panics with.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -52,8 +56,12 @@ impl Shared {
         lock(&self.acquaintances)
     }
 
-    pub(crate) fn incoming(&self) -> MutexGuard<'_, BTreeMap<NodeId, Incoming>> {
-        lock(&self.incoming)
+    /// The connections that peers send over at present.
+    pub(crate) fn incoming(&self, channel: Channel) -> MutexGuard<'_, BTreeMap<NodeId, Incoming>> {
+        match channel {
+            Channel::Control => lock(&self.incoming),
+            Channel::Bulk => lock(&self.incoming_bulk),
+        }
     }
 
     pub(crate) fn answer(&self) -> Option<Arc<Answer>> {
@@ -109,13 +117,17 @@ impl Transport {
         let address = listening.address();
         let (listener, network) = listening.adopt()?;
         let shared = Arc::new(Shared {
-            events: EventQueue::new(config.event_queue_bytes),
+            events: EventQueue::new(PerChannel {
+                control: config.event_queue_bytes,
+                bulk: config.bulk_event_bytes,
+            }),
             config,
             network,
             counters: Counters::default(),
             acquaintances: Mutex::new(Acquaintances::new(me, cluster)),
             answer: Mutex::new(None),
             incoming: Mutex::new(BTreeMap::new()),
+            incoming_bulk: Mutex::new(BTreeMap::new()),
             links: Mutex::new(BTreeMap::new()),
             numbers: AtomicU64::new(0),
         });
@@ -173,10 +185,10 @@ impl Transport {
         let wanted: BTreeMap<NodeId, String> =
             peers.into_iter().filter(|(peer, _)| *peer != me).collect();
         let mut links = lock(&self.shared.links);
-        links.retain(|peer, (link, task)| {
+        links.retain(|peer, (link, tasks)| {
             let stays = wanted.get(peer) == Some(&link.address);
             if !stays {
-                task.abort();
+                tasks.iter().for_each(AbortHandle::abort);
                 self.shared.abandon(link);
             }
             stays
@@ -184,13 +196,17 @@ impl Transport {
         for (peer, address) in wanted {
             links.entry(peer).or_insert_with(|| {
                 let link = Arc::new(Link::new(peer, address));
-                let task = tokio::spawn(link::run(Arc::clone(&link), Arc::clone(&self.shared)));
-                (link, task.abort_handle())
+                let control = link::run(Arc::clone(&link), Arc::clone(&self.shared));
+                let bulk = bulk::run(Arc::clone(&link), Arc::clone(&self.shared));
+                let tasks =
+                    [tokio::spawn(control).abort_handle(), tokio::spawn(bulk).abort_handle()];
+                (link, tasks)
             });
         }
     }
 
-    /// Queues a frame for a peer. All that is queued in one wake-up leaves in one write.
+    /// Queues a frame for a peer. All that is queued in one wake-up leaves in one write; chunks of
+    /// snapshots leave over a connection of their own.
     ///
     /// # Errors
     ///
@@ -217,7 +233,14 @@ impl Transport {
         if !link.is_connected() {
             return Err(SendError::NotConnected(to));
         }
+        let chunk = match &frame {
+            Frame::Chunk { envelope, .. } => Some(envelope.request),
+            Frame::Raft { .. } | Frame::Forward(_) | Frame::ForwardReply(_) => None,
+        };
         let packed = codec::encode(frame, shared.config.frame_limits())?;
+        if let Some(request) = chunk {
+            return link.send_chunk(request, packed.encoded, shared.config.bulk_queue_bytes);
+        }
         if packed.trimmed {
             count(&shared.counters.trimmed);
         }
@@ -254,28 +277,13 @@ impl Transport {
         while exchanges.try_join_next().is_some() {}
         exchanges.spawn(task);
     }
-
-    /// Opens a bulk connection to a peer.
-    ///
-    /// # Errors
-    ///
-    /// When the peer is unknown, cannot be reached, or refuses.
-    pub async fn open_bulk(&self, peer: NodeId) -> Result<Bulk, DialError> {
-        let link = self.shared.link(peer).ok_or(DialError::UnknownPeer(peer))?;
-        let dialer = dialer(&self.shared, Some(peer), Channel::Bulk);
-        let (stream, welcome) =
-            dial(&link.address, dialer, &self.shared.config, self.shared.network.as_ref()).await?;
-        let checked = self.shared.acquaintances().check_welcome(peer, &welcome);
-        checked.map_err(DialError::Unwelcome)?;
-        Ok(Bulk::new(stream, welcome))
-    }
 }
 
 impl Drop for Transport {
     fn drop(&mut self) {
         self.listener.abort();
-        for (_, task) in lock(&self.shared.links).values() {
-            task.abort();
+        for (_, tasks) in lock(&self.shared.links).values() {
+            tasks.iter().for_each(AbortHandle::abort);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Messages there and back, limits, and bytes that mean no message.
 
 use proptest::prelude::*;
-use quorate_core::{EntryKind, Run};
+use quorate_core::{EntryKind, Run, SnapshotChunk};
 use quorate_log::{BlockBuilder, Envelope as EntryEnvelope};
 
 use super::*;
@@ -82,6 +82,25 @@ fn decoded(bytes: &[u8]) -> Result<Frame, CodecError> {
     decode(frame, ends(), limits())
 }
 
+fn snapshot() -> SnapshotId {
+    let last = EntryId::new(Index(12), Term(3));
+    SnapshotId { last, bytes: 1000, hash: 0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10 }
+}
+
+fn chunk(offset: u64, data: &[u8]) -> Frame {
+    let bytes = u32::try_from(data.len()).expect("tests use small chunks");
+    let chunk = SnapshotChunk { id: snapshot(), offset, bytes };
+    let envelope = Box::new(envelope(Message::SnapshotChunk(chunk)));
+    Frame::Chunk { envelope, data: Arc::new(data.to_vec()) }
+}
+
+fn decoded_bulk(bytes: &[u8]) -> Result<Frame, CodecError> {
+    let Ok(Parsed::Frame(frame)) = parse(bytes, BULK_FRAME_BYTES) else {
+        panic!("the encoder makes whole frames")
+    };
+    decode_bulk(frame, ends())
+}
+
 /// One of each kind, every flag in both positions.
 fn samples() -> Vec<Frame> {
     let last = EntryId::new(Index(12), Term(3));
@@ -93,6 +112,9 @@ fn samples() -> Vec<Frame> {
         raft(Message::ReadIndexReply(ReadIndexReply { index: None })),
         raft(Message::ReadIndexReply(ReadIndexReply { index: Some(Index(0)) })),
         raft(Message::ReadIndexReply(ReadIndexReply { index: Some(Index(6)) })),
+        raft(Message::OfferSnapshot(snapshot())),
+        raft(Message::SnapshotReply(SnapshotReply { id: snapshot(), received: 0 })),
+        raft(Message::SnapshotReply(SnapshotReply { id: snapshot(), received: 1000 })),
         append(last, Vec::new()),
         append(EntryId::new(Index(4), Term(2)), vec![commands(5, 3, &[10, 0, 3])]),
         Frame::Forward(Forward {
@@ -138,6 +160,90 @@ fn the_layout_of_an_append_is_frozen() {
     assert_eq!(numbers, [9, 77, 4, 2, 4, 3, 2], "term, request, prev, commit, recorded");
     assert_eq!(bytes[65], 1);
     assert_eq!(&bytes[66..], commands(5, 3, &[2]).bytes(), "then the records of the log");
+}
+
+#[test]
+fn the_layout_of_a_chunk_is_frozen() {
+    let (bytes, _) = packed(chunk(7, b"data"));
+    assert_eq!(bytes[8], 64);
+    let numbers: Vec<u8> = bytes[9..49].iter().step_by(8).copied().collect();
+    assert_eq!(numbers[..2], [9, 77], "term, request");
+    assert_eq!(numbers[2..], [12, 3, 0xe8], "last index, last term, bytes of the snapshot");
+    let hash: Vec<u8> = (1..=16).rev().collect();
+    assert_eq!(bytes[49..65], hash, "little-endian");
+    assert_eq!(bytes[65..73], 7_u64.to_le_bytes(), "offset");
+    assert_eq!(&bytes[73..], b"data");
+}
+
+#[test]
+fn a_chunk_comes_back_from_its_bytes_wherever_it_lies() {
+    for (offset, length) in [(0, 1), (0, 1000), (1, 999), (999, 1), (500, 200)] {
+        let frame = chunk(offset, &vec![0x5a; length]);
+        let (bytes, trimmed) = packed(frame.clone());
+        assert!(!trimmed);
+        assert_eq!(decoded_bulk(&bytes), Ok(frame));
+    }
+}
+
+#[test]
+fn a_chunk_outside_of_its_snapshot_is_refused() {
+    for (offset, length) in [(0, 0), (0, 1001), (1000, 1), (999, 2), (u64::MAX, 1), (1 << 40, 5)] {
+        let (bytes, _) = packed(chunk(offset, &vec![0x5a; length]));
+        let refused = CodecError::Chunk { id: snapshot(), offset, bytes: length };
+        assert_eq!(decoded_bulk(&bytes), Err(refused), "{length} bytes at {offset}");
+    }
+}
+
+#[test]
+fn a_snapshot_without_bytes_or_end_is_none() {
+    let last = EntryId::new(Index(0), Term(3));
+    for id in [SnapshotId { bytes: 0, ..snapshot() }, SnapshotId { last, ..snapshot() }] {
+        let (bytes, _) = packed(raft(Message::OfferSnapshot(id)));
+        let error = decoded(&bytes).unwrap_err();
+        assert!(matches!(error, CodecError::Wire(WireError::Value { found: 0, .. })), "{error}");
+    }
+    let (id, received) = (snapshot(), 1001);
+    let (bytes, _) = packed(raft(Message::SnapshotReply(SnapshotReply { id, received })));
+    let beyond = WireError::Limit { what: "received", found: 1001, limit: 1000 };
+    assert_eq!(decoded(&bytes), Err(CodecError::Wire(beyond)));
+}
+
+#[test]
+fn chunks_belong_to_the_bulk_channel_and_nothing_else_does() {
+    let (bytes, _) = packed(chunk(0, b"data"));
+    assert_eq!(decoded(&bytes), Err(CodecError::WrongChannel(kind::SNAPSHOT_CHUNK)));
+    for frame in samples() {
+        let (bytes, _) = packed(frame);
+        assert_eq!(decoded_bulk(&bytes), Err(CodecError::WrongChannel(bytes[8])));
+    }
+    let (bytes, _) = packed(chunk(0, b"data"));
+    let unknown = RawFrame { kind: 65, body: &bytes[9..], bytes: bytes.len() };
+    assert_eq!(decode_bulk(unknown, ends()), Err(CodecError::Kind(65)));
+}
+
+#[test]
+fn a_chunk_cut_anywhere_before_its_data_is_refused() {
+    let (bytes, _) = packed(chunk(0, b"data"));
+    for end in 9..bytes.len() {
+        let raw = RawFrame { kind: bytes[8], body: &bytes[9..end], bytes: end };
+        // The frame's checksum guards what it has in data; the layout guards the rest.
+        assert_eq!(decode_bulk(raw, ends()).is_err(), end <= bytes.len() - 4, "cut at {end}");
+    }
+}
+
+#[test]
+fn a_chunk_above_the_limit_is_not_sent() {
+    let id = SnapshotId { bytes: 1 << 40, ..snapshot() };
+    let of = |length: usize| {
+        let bytes = u32::try_from(length).expect("it fits");
+        let chunk = SnapshotChunk { id, offset: 0, bytes };
+        let envelope = Box::new(envelope(Message::SnapshotChunk(chunk)));
+        encode(Frame::Chunk { envelope, data: Arc::new(vec![0; length]) }, limits())
+    };
+    let largest = of(MAX_CHUNK_BYTES).expect("it fits").encoded.to_vec();
+    assert!(decoded_bulk(&largest).is_ok());
+    let error = of(BULK_FRAME_BYTES).unwrap_err();
+    assert_eq!(error.limit, BULK_FRAME_BYTES);
 }
 
 #[test]
@@ -274,7 +380,7 @@ fn bodies_end_where_they_should_and_know_their_values() {
             assert!(decode(raw, ends(), limits()).is_err(), "{frame:?} with a byte more");
         }
     }
-    for kind in [0, 1, 15, 22, 31, 34, 48, 255] {
+    for kind in [0, 1, 15, 24, 31, 34, 48, 63, 65, 255] {
         let raw = RawFrame { kind, body: &[0; 64], bytes: 73 };
         assert_eq!(decode(raw, ends(), limits()), Err(CodecError::Kind(kind)));
     }
@@ -285,11 +391,33 @@ fn bodies_end_where_they_should_and_know_their_values() {
 proptest! {
     #[test]
     fn no_body_makes_the_decoder_panic(
-        kind in prop::sample::select(vec![16_u8, 17, 18, 19, 20, 21, 32, 33]),
+        kind in prop::sample::select(vec![16_u8, 17, 18, 19, 20, 21, 22, 23, 32, 33, 64]),
         body in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let raw = RawFrame { kind, body: &body, bytes: body.len() + 9 };
         let _decoded = decode(raw, ends(), limits());
+        if let Ok(Frame::Chunk { envelope, data }) = decode_bulk(raw, ends()) {
+            let Message::SnapshotChunk(chunk) = envelope.message else { panic!("a chunk") };
+            prop_assert!(chunk.is_well_formed() && chunk.bytes as usize == data.len());
+        }
+    }
+
+    #[test]
+    fn mutated_chunks_are_read_or_refused(
+        offset in 0..1000_u64,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let (bytes, _) = packed(chunk(offset, &[0x5a; 9]));
+        let mut body = bytes[9..].to_vec();
+        for (at, value) in changes {
+            let at = at.index(body.len());
+            body[at] = value;
+        }
+        let raw = RawFrame { kind: bytes[8], body: &body, bytes: bytes.len() };
+        if let Ok(frame) = decode_bulk(raw, ends()) {
+            let (again, _) = packed(frame);
+            prop_assert_eq!(&again[9..], &body[..], "a chunk has one encoding");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Real sockets on loopback: connections, bad input, refusals, and a founding over the wire.
 
 mod bad_input;
+mod bulk;
 mod founding;
 mod peers;
 mod refusals;

@@ -176,25 +176,3 @@ fn a_second_connection_of_the_same_process_takes_the_place_of_the_first() {
         one.closed(2, Side::Incoming).await;
     });
 }
-
-#[test]
-fn the_bulk_channel_opens_and_carries_nothing_yet() {
-    run(async {
-        let (one, two) = pair().await;
-        let mut bulk = one.transport.open_bulk(id(2)).await.unwrap();
-        assert_eq!((bulk.peer(), bulk.boot(), bulk.version()), (id(2), BootCounter(1), 1));
-        let stranger = one.transport.open_bulk(id(9)).await.unwrap_err();
-        assert!(matches!(stranger, DialError::UnknownPeer(_)));
-        let waiting = timeout(Duration::from_millis(400), bulk.closed()).await;
-        assert!(waiting.is_err(), "it stays open beyond every deadline of a frame");
-        let hello = Hello::new(caller(3, 1), CLUSTER, Some(id(2)), Channel::Bulk);
-        let (mut stream, answer) = by_hand(&two, hello).await;
-        assert!(answer.is_ok());
-        let frame = frame::Encoded::new(1, Vec::new(), |_| {}).to_vec();
-        stream.write_all(&frame).await.unwrap();
-        ends(&mut stream).await;
-        two.counted(1, |counts| counts.bad_messages).await;
-        drop(two);
-        timeout(AT_MOST, bulk.closed()).await.expect("the peer is gone");
-    });
-}
