@@ -72,6 +72,7 @@ fn log(number: usize) -> Log<MemoryFs> {
         cluster: None,
         seed: 1,
         proven: Index::ZERO,
+        external_snapshots: false,
     };
     let mut log = open_blocking(MemoryFs::new("memory"), options).unwrap().log;
     log.found(ClusterId(1), Vec::new()).unwrap();

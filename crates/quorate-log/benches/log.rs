@@ -75,6 +75,10 @@ impl<F: Fs> Counted<F> {
 impl<F: Fs> Fs for Counted<F> {
     type File = CountedFile<F::File>;
 
+    fn another(&self) -> Self {
+        Self { fs: self.fs.another(), counts: Arc::clone(&self.counts) }
+    }
+
     fn root(&self) -> &Path {
         self.fs.root()
     }
@@ -142,6 +146,7 @@ fn options() -> OpenOptions {
         cluster: None,
         seed: 1,
         proven: Index::ZERO,
+        external_snapshots: true,
     }
 }
 

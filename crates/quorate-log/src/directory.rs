@@ -36,6 +36,11 @@ impl<F: Fs> Directory<F> {
         Self { fs }
     }
 
+    /// Another handle, for another thread.
+    pub(crate) fn another(&self) -> Self {
+        Self { fs: self.fs.another() }
+    }
+
     /// The directory's own path.
     pub(crate) fn root(&self) -> PathBuf {
         self.fs.root().to_path_buf()

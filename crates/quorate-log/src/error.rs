@@ -11,7 +11,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use quorate_core::{BootCounter, ClusterId, Index, NodeId, Term};
+use quorate_core::{BootCounter, ClusterId, EntryId, Index, NodeId, Term};
 
 /// Which primitive failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -278,6 +278,20 @@ pub enum OpenError {
         /// First index that it may have held.
         first: Index,
     },
+    /// The log begins after an entry, and there is no snapshot of what came before it.
+    SnapshotMissing {
+        /// The data directory.
+        directory: PathBuf,
+        /// The entry that the log begins after.
+        base: EntryId,
+    },
+    /// The log begins after an entry, and no snapshot of what came before it can be believed.
+    SnapshotDamaged {
+        /// What is wrong with the newest.
+        damage: Damage,
+        /// The entry that the log begins after.
+        base: EntryId,
+    },
     /// Something acknowledged is damaged or gone.
     Damaged(Damage),
     /// An operation failed.
@@ -350,9 +364,25 @@ impl fmt::Display for OpenError {
             Self::SegmentMissing { file, first } => {
                 write!(f, "{} is missing (entries from {first} on); {REJOIN}", file.display())
             }
+            Self::SnapshotMissing { directory, base } => {
+                write!(f, "data directory {}: {}", directory.display(), WithoutSnapshot(base))
+            }
+            Self::SnapshotDamaged { damage, base } => {
+                write!(f, "{damage}; {}", WithoutSnapshot(base))
+            }
             Self::Damaged(damage) => write!(f, "{damage}; {REJOIN}"),
             Self::Io(failure) => write!(f, "{failure}; check the disk, then start the node again"),
         }
+    }
+}
+
+/// What a log says that begins after this entry, where no snapshot reaches it.
+struct WithoutSnapshot<'a>(&'a EntryId);
+
+impl fmt::Display for WithoutSnapshot<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the log begins after entry {}, and no whole snapshot ", self.0)?;
+        write!(f, "holds what came before; {REJOIN}")
     }
 }
 

@@ -307,6 +307,13 @@ impl Drop for FaultFs {
 impl Fs for FaultFs {
     type File = FaultFile;
 
+    fn another(&self) -> Self {
+        // Of the same life: what a dead process opened stays dead.
+        let mut another = self.another();
+        another.life = self.life;
+        another
+    }
+
     fn root(&self) -> &Path {
         &self.root
     }

@@ -16,9 +16,13 @@ use std::sync::Arc;
 use rustix::fs::{Advice, FlockOperation, fadvise, flock};
 
 /// One data directory.
-pub trait Fs: std::fmt::Debug + Send + 'static {
+pub trait Fs: std::fmt::Debug + Send + Sized + 'static {
     /// An open file of this directory.
     type File: File;
+
+    /// Another handle to the same directory, for another thread; the lock stays with this one.
+    #[must_use]
+    fn another(&self) -> Self;
 
     /// The directory, for messages.
     fn root(&self) -> &Path;
@@ -129,6 +133,10 @@ impl OsFs {
 
 impl Fs for OsFs {
     type File = OsFile;
+
+    fn another(&self) -> Self {
+        Self::new(&self.root)
+    }
 
     fn root(&self) -> &Path {
         &self.root

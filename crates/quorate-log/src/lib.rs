@@ -81,4 +81,7 @@ pub use record::{EntryRef, Envelope, EnvelopeError, Limits, RECORD_HEADER_BYTES,
 pub use recovery::{
     OpenOptions, OpenProgress, Opening, Recovered, Report, TornTail, open_blocking,
 };
-pub use snapshot::StoredSnapshot;
+pub use snapshot::{
+    Content, ContentReader, SnapshotError, SnapshotFailure, SnapshotProgress, SnapshotReadError,
+    SnapshotReader, SnapshotStore, StoredSnapshot,
+};

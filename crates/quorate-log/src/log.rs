@@ -19,7 +19,7 @@ mod plan;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use quorate_core::{BootCounter, ClusterId, EntryId, Few, HardState, Index, NodeId, PersistToken};
 
@@ -239,6 +239,8 @@ pub(crate) struct Parts<F: Fs> {
     pub(crate) directory: Directory<F>,
     pub(crate) config: LogConfig,
     pub(crate) identity: Identity,
+    /// Set once the directory is founded; shared with the snapshots.
+    pub(crate) cluster: Arc<OnceLock<ClusterId>>,
     pub(crate) hard_state: HardStateRecord,
     pub(crate) copies: [Named<F::File>; 2],
     pub(crate) table: Table<F::File>,
@@ -254,6 +256,8 @@ pub struct Log<F: Fs> {
     directory: Directory<F>,
     config: LogConfig,
     identity: Identity,
+    /// What the snapshots know of it.
+    cluster: Arc<OnceLock<ClusterId>>,
     /// Cluster of a founding record that is queued or durable.
     founding: Option<ClusterId>,
     /// What both copies hold.
@@ -312,6 +316,7 @@ impl<F: Fs> Log<F> {
             directory: parts.directory,
             config: parts.config,
             identity: parts.identity,
+            cluster: parts.cluster,
             hard_state: parts.hard_state,
             next_hard_state: parts.hard_state,
             copies: parts.copies,
@@ -480,6 +485,12 @@ impl<F: Fs> Log<F> {
     #[must_use]
     pub fn base(&self) -> EntryId {
         self.table().base
+    }
+
+    /// Whether the log holds exactly this entry, or begins after it.
+    #[must_use]
+    pub fn holds(&self, id: EntryId) -> bool {
+        self.table().holds(id)
     }
 
     /// Term and vote as they are durable.

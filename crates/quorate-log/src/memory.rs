@@ -59,6 +59,10 @@ impl Drop for MemoryFs {
 impl Fs for MemoryFs {
     type File = MemoryFile;
 
+    fn another(&self) -> Self {
+        self.another()
+    }
+
     fn root(&self) -> &Path {
         &self.directory.root
     }

@@ -16,6 +16,7 @@
 mod finish;
 mod format;
 mod segments;
+mod snapshots;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -30,9 +31,11 @@ use crate::hard_state::{Copy, HARD_STATE_BYTES, HardStateRecord};
 use crate::log::{Current, Identity, Log, LogConfig};
 use crate::segment::{FORMAT, HeaderError, segment_sequence};
 use crate::small::{Small, SmallKind};
+use crate::snapshot::{Name, SnapshotStore};
 
 use self::format::FormatStep;
 use self::segments::Headed;
+use self::snapshots::Snapshots;
 
 /// Largest small file that is read.
 const SMALL_BYTES: u64 = 64 << 20;
@@ -51,6 +54,9 @@ pub struct OpenOptions {
     /// An index that the shell knows to have been durable here, such as that of a state machine
     /// with files of its own; zero for none.
     pub proven: Index,
+    /// What the base stands for is kept elsewhere: a base without a snapshot file is no error. For
+    /// who uses the log alone.
+    pub external_snapshots: bool,
 }
 
 impl Default for OpenOptions {
@@ -61,6 +67,7 @@ impl Default for OpenOptions {
             cluster: None,
             seed: 0,
             proven: Index::ZERO,
+            external_snapshots: false,
         }
     }
 }
@@ -82,7 +89,10 @@ pub struct Recovered<F: Fs> {
     pub runs: Vec<Run>,
     /// Payload of every retained membership entry, in order.
     pub memberships: Vec<(Index, Vec<u8>)>,
-    /// Highest commit index recorded, at most the last index.
+    /// The snapshots. The newest, if there is any, is at or above the base, and the log holds the
+    /// entry that it ends with or begins after it.
+    pub snapshots: SnapshotStore<F>,
+    /// Highest commit index recorded or covered by a snapshot, at most the last index.
     pub commit: Index,
     /// Which node of which cluster.
     pub identity: Identity,
@@ -97,6 +107,10 @@ pub struct Report {
     pub torn: Option<TornTail>,
     /// Copies of term and vote that could not be believed and were written again.
     pub hard_state_repaired: Vec<PathBuf>,
+    /// Snapshots that could not be believed and were renamed: an older one took their place.
+    pub damaged_snapshots: Vec<Damage>,
+    /// The received snapshot that took the log's place: a crash had come between the two halves.
+    pub installed: Option<EntryId>,
     /// Files that do not belong to a data directory and were left alone.
     pub unknown_files: Vec<PathBuf>,
     /// Whether this start formatted the directory.
@@ -135,9 +149,11 @@ enum Stage {
     Format,
     Small(SmallKind),
     HardState(Copy),
+    Snapshots,
     Headers,
     Segments,
     Finish,
+    Install,
     Done,
 }
 
@@ -152,6 +168,8 @@ enum FinishStep {
     WriteHardState(Copy),
     SyncHardState(Copy),
     RemoveTemporary,
+    SetAsideSnapshot,
+    RemoveSnapshot,
     RemoveSegment,
 }
 
@@ -181,6 +199,7 @@ pub struct Opening<F: Fs> {
     chosen: Option<(Copy, HardStateRecord)>,
     /// The chosen copy as it was read.
     kept: Option<HardStateRecord>,
+    snapshots: Snapshots<F::File>,
     headed: VecDeque<Headed<F::File>>,
     headers_left: VecDeque<u64>,
     /// Segments that the base covers.
@@ -191,6 +210,8 @@ pub struct Opening<F: Fs> {
     /// The last batch as it stands on disk, to be written again.
     last_batch: Option<(u64, Vec<u8>)>,
     finish: VecDeque<FinishStep>,
+    /// What is open but for a log that has to give way to a snapshot.
+    installing: Option<Box<Recovered<F>>>,
     report: Report,
 }
 
@@ -217,6 +238,7 @@ impl<F: Fs> Opening<F> {
             records: [None, None],
             chosen: None,
             kept: None,
+            snapshots: Snapshots::default(),
             headed: VecDeque::new(),
             headers_left: VecDeque::new(),
             unneeded: VecDeque::new(),
@@ -225,6 +247,7 @@ impl<F: Fs> Opening<F> {
             chain: (0, 0),
             last_batch: None,
             finish: VecDeque::new(),
+            installing: None,
             report: Report::default(),
         }
     }
@@ -256,16 +279,18 @@ impl<F: Fs> Opening<F> {
             Stage::Format => self.format()?,
             Stage::Small(kind) => self.read_small(kind)?,
             Stage::HardState(copy) => self.read_hard_state(copy)?,
+            Stage::Snapshots => self.read_snapshot()?,
             Stage::Headers => self.read_header()?,
             Stage::Segments => self.read_segment()?,
             Stage::Finish => {
                 if let Some(step) = self.finish.pop_front() {
                     self.finish_step(step)?;
                 } else {
-                    self.stage = Stage::Done;
-                    return Ok(OpenProgress::Ready(Box::new(self.recovered())));
+                    let recovered = Box::new(self.recovered());
+                    return Ok(self.settle(recovered));
                 }
             }
+            Stage::Install => return self.install(),
             Stage::Done => panic!("the directory is open already"),
         }
         Ok(OpenProgress::Working)
@@ -341,12 +366,13 @@ impl<F: Fs> Opening<F> {
             self.names.iter().filter_map(|name| segment_sequence(name)).collect();
         segments.sort_unstable();
         self.headers_left = segments.into();
+        self.snapshots = Snapshots::of(&self.names);
         let known = [LOCK, "identity", "founding", "base", "hs.a", "hs.b"];
         let unknown: Vec<String> = self
             .names
             .iter()
             .filter(|name| !known.contains(&name.as_str()) && !name.ends_with(TEMPORARY))
-            .filter(|name| segment_sequence(name).is_none())
+            .filter(|name| segment_sequence(name).is_none() && Name::parse(name).is_none())
             .cloned()
             .collect();
         let directory = self.directory();
@@ -491,7 +517,7 @@ impl<F: Fs> Opening<F> {
         }
         self.chosen = chosen;
         self.contents = Some(Contents::new(self.base_id()));
-        self.stage = Stage::Headers;
+        self.stage = Stage::Snapshots;
         Ok(())
     }
 

@@ -155,6 +155,7 @@ impl<F: Fs> Log<F> {
             Effect::Base(base) => self.rebase(base),
             Effect::Founding(cluster, record) => {
                 self.identity.cluster = cluster;
+                self.cluster.get_or_init(|| cluster);
                 self.identity.founding = Some(record);
             }
         }

@@ -7,7 +7,9 @@
 //! is written as it is and synced before the other is touched, and written anew after the other. What
 //! is not needed goes at the end.
 
-use quorate_core::ClusterId;
+use std::sync::{Arc, OnceLock};
+
+use quorate_core::{ClusterId, Index};
 
 use super::{FinishStep, Opening, Recovered, Stage};
 use crate::directory::{Named, TEMPORARY};
@@ -15,6 +17,7 @@ use crate::error::{IoFailure, OpenError};
 use crate::fs::Fs;
 use crate::hard_state::{Copy, HardStateRecord};
 use crate::log::{Identity, Log, Parts};
+use crate::snapshot::SnapshotStore;
 
 impl<F: Fs> Opening<F> {
     /// Refuses what contradicts the hard state, then plans what opening writes.
@@ -49,6 +52,7 @@ impl<F: Fs> Opening<F> {
         }
         let temporary = self.names.iter().filter(|name| name.ends_with(TEMPORARY)).count();
         self.finish.extend(std::iter::repeat_n(FinishStep::RemoveTemporary, temporary));
+        self.plan_snapshots();
         let unneeded = std::iter::repeat_n(FinishStep::RemoveSegment, self.unneeded.len());
         self.finish.extend(unneeded);
         let next = HardStateRecord {
@@ -105,6 +109,8 @@ impl<F: Fs> Opening<F> {
                 let name = place.map(|place| self.names.swap_remove(place));
                 name.map_or(Ok(()), |name| self.directory().remove(&name))
             }
+            FinishStep::SetAsideSnapshot => self.set_aside(),
+            FinishStep::RemoveSnapshot => self.remove_snapshot(),
             FinishStep::RemoveSegment => {
                 let name = self.unneeded.pop_front();
                 name.map_or(Ok(()), |name| self.directory().remove(&name))
@@ -120,15 +126,24 @@ impl<F: Fs> Opening<F> {
     pub(super) fn recovered(&mut self) -> Recovered<F> {
         let (_, record) = self.chosen.expect("the hard state was chosen");
         let contents = self.contents.take().expect("made with the hard state");
-        let base = self.base_id();
+        let (base, last) = (self.base_id(), contents.last().index);
         let founding = self.founding.take().map(|founding| founding.content);
         let identity = Identity { node: record.node, cluster: record.cluster, founding };
         let commit = contents.commit.min(contents.last().index).max(base.index);
+        let cluster = Arc::new(OnceLock::new());
+        if identity.founding.is_some() {
+            cluster.get_or_init(|| identity.cluster);
+        }
+        let snapshots = self.directory().another();
+        let snapshots =
+            SnapshotStore::new(snapshots, Arc::clone(&cluster), self.snapshots.take_found());
+        let covered = snapshots.newest().map_or(Index::ZERO, |newest| newest.id.last.index);
         let copies = [self.copies[0].take(), self.copies[1].take()];
         let log = Log::from_parts(Parts {
             directory: self.directory.take().expect("not handed over before"),
             config: self.options.config,
             identity: identity.clone(),
+            cluster: Arc::clone(&cluster),
             hard_state: record,
             copies: copies.map(|copy| copy.expect("opened or created before")),
             table: contents.table,
@@ -145,7 +160,8 @@ impl<F: Fs> Opening<F> {
             base_meta: self.base.take().map(|base| base.content).unwrap_or_default(),
             runs: contents.runs.finish(),
             memberships: contents.memberships,
-            commit,
+            snapshots,
+            commit: commit.max(covered.min(last)),
             identity,
             report: std::mem::take(&mut self.report),
         }

@@ -11,4 +11,5 @@ mod model;
 mod records;
 mod regressions;
 mod running;
+mod snapshots;
 mod support;

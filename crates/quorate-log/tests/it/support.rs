@@ -28,6 +28,8 @@ pub(crate) fn options() -> OpenOptions {
         cluster: Some(CLUSTER),
         seed: 7,
         proven: Index::ZERO,
+        // These tests compact as if their snapshots were elsewhere.
+        external_snapshots: true,
     }
 }
 
