@@ -16,7 +16,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use measuring::{Effort, Machine, Samples, Table, significant};
-use quorate::Codec;
+use quorate::{Codec, Snapshot, SnapshotView};
 use quorate_kv::{
     Command, Compare, CompareTarget, KeyRange, Operation, Put, Range, Relation, Revision, Store,
     Txn,
@@ -104,6 +104,7 @@ fn main() {
     if let (Some(before), Some(after)) = (before, after) {
         println!("\nmemory: {} bytes per key", (after - before) / keys);
     }
+    snapshots(&effort, keys);
     println!("median [range] of {} rounds; the first put is one pass", effort.rounds);
     compact(&mut store);
     machine.conclude();
@@ -176,6 +177,59 @@ fn read(store: &Store, keys: u64, sample: u64, round: u64, report: &mut Report) 
     report.add("digest of everything, per version", store.as_view().stats().versions, || {
         black_box(store.as_view().digest(Revision::ZERO)).ok();
     });
+}
+
+/// Writes and reads the store as it was loaded; prints how long that took, the longest that any
+/// piece took, and the memory of a store that was read.
+fn snapshots(effort: &Effort, keys: u64) {
+    let mut loaded = Store::default();
+    (0..keys).for_each(|number| drop(loaded.apply(put(number), &mut Vec::new())));
+    let mut bytes = Vec::new();
+    let (mut views, mut writes, mut longest, mut reads, mut counts) =
+        (Samples::new(), Samples::new(), Samples::new(), Samples::new(), Samples::new());
+    let mut memory = None;
+    for _ in 0..effort.rounds {
+        let seconds = |start: Instant| start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        let mut snapshot = Snapshot::view(&loaded);
+        views.push(seconds(start));
+        let start = Instant::now();
+        black_box(snapshot.bytes());
+        counts.push(seconds(start));
+        bytes.clear();
+        let (start, mut worst) = (Instant::now(), 0.0_f64);
+        loop {
+            let start = Instant::now();
+            let more = snapshot.next(&mut bytes).expect("a store can be written");
+            worst = worst.max(seconds(start));
+            if !more {
+                break;
+            }
+        }
+        writes.push(seconds(start));
+        longest.push(worst);
+        drop(snapshot);
+        let before = measuring::resident_bytes();
+        let mut store = Store::default();
+        let start = Instant::now();
+        store.restore(&mut bytes.as_slice()).expect("what was written can be read");
+        reads.push(seconds(start));
+        let after = measuring::resident_bytes();
+        memory = memory.or_else(|| Some(after?.saturating_sub(before?) / keys));
+    }
+    println!("\nsnapshot of {keys} keys: {} bytes", bytes.len());
+    for (name, samples, scale, unit) in [
+        ("view", views, 1e9, "ns"),
+        ("counting its bytes", counts, 1e3, "ms"),
+        ("writing it to memory", writes, 1e3, "ms"),
+        ("longest piece of it", longest, 1e3, "ms"),
+        ("reading it from memory", reads, 1e3, "ms"),
+    ] {
+        println!("{name:<44} {:>20} {unit}", samples.show(scale));
+    }
+    if let Some(memory) = memory {
+        println!("memory of the store that was read first: {memory} bytes per key");
+    }
 }
 
 /// Compacts everything; prints the longest that any command took.

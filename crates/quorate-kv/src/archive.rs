@@ -139,6 +139,13 @@ impl Archivist {
         Self { storage, open: 0, end: CHUNK_BYTES, values: BTreeMap::new() }
     }
 
+    /// Forgets every value; views of before keep theirs.
+    pub(crate) fn clear(&mut self, archive: &mut Archive) {
+        *archive = Archive::default();
+        self.end = CHUNK_BYTES;
+        self.values.clear();
+    }
+
     /// Keeps a value; `None` where it is too small to gain anything, or too large for a place.
     pub(crate) fn keep(&mut self, archive: &mut Archive, value: &[u8]) -> Option<Place> {
         let length = u32::try_from(value.len()).ok().filter(|_| value.len() > SMALL)?;

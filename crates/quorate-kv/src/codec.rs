@@ -14,6 +14,8 @@ mod reply;
 
 use quorate::CodecError;
 
+use crate::alarm::{Alarm, AlarmKind};
+
 /// Version byte that precedes every command and reply.
 const VERSION: u8 = 1;
 
@@ -52,6 +54,18 @@ fn put_i64(out: &mut Vec<u8>, number: i64) {
 
 fn put_u64(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn encode_alarm(alarm: &Alarm, out: &mut Vec<u8>) {
+    out.push(alarm.kind.number());
+    put_u64(out, alarm.member);
+}
+
+fn decode_alarm(reader: &mut Reader<'_>) -> Result<Alarm, CodecError> {
+    match AlarmKind::of_number(u64::from(reader.u8()?)) {
+        Some(kind) => Ok(Alarm { kind, member: reader.u64()? }),
+        None => malformed("an unknown kind of alarm"),
+    }
 }
 
 /// Reads a value front to back.

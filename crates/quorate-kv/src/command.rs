@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use crate::alarm::AlarmChange;
 use crate::key_range::KeyRange;
 use crate::key_value::{KeyValue, Stamp};
 use crate::query::Range;
@@ -25,6 +26,8 @@ pub enum Command {
     Txn(Txn),
     /// Gives up what only revisions below this one can see.
     Compact(Revision),
+    /// Raises an alarm or takes one back.
+    Alarm(AlarmChange),
 }
 
 /// Sets one key.

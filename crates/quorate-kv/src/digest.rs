@@ -7,10 +7,8 @@
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::KvError;
-use crate::key_range::KeyRange;
-use crate::key_value::KeyValue;
 use crate::revision::Revision;
-use crate::tree::Iter;
+use crate::versions::Cursor;
 use crate::view::View;
 
 /// A digest, with what it covers.
@@ -26,6 +24,15 @@ pub struct Digest {
     pub revision: Revision,
 }
 
+impl Digest {
+    /// The digest in 32 bits, which is what etcd's clients take.
+    #[must_use]
+    pub const fn folded(&self) -> u32 {
+        let [a, b, c, d, e, f, g, h] = self.hash.to_le_bytes();
+        u32::from_le_bytes([a, b, c, d]) ^ u32::from_le_bytes([e, f, g, h])
+    }
+}
+
 impl View {
     /// Digests every version up to a revision; up to the latest for zero or less.
     ///
@@ -39,8 +46,9 @@ impl View {
         let through = if through <= Revision::ZERO { self.revision } else { through };
         let mut hash = Xxh3::new();
         hash.update(&self.compacted.get().to_le_bytes());
-        for kv in self.visible_versions(through) {
-            let kv = self.whole(kv);
+        let visible = self.walk(Cursor::default()).filter(|walked| walked.is_visible);
+        for walked in visible.filter(|walked| walked.kv.mod_revision() <= through) {
+            let kv = self.whole(walked.kv);
             let size = u64::try_from(kv.size()).unwrap_or(u64::MAX);
             hash.update(&size.to_le_bytes());
             hash.update(kv.encoded());
@@ -51,50 +59,5 @@ impl View {
             compact_revision: self.compact_revision(),
             revision: self.revision,
         })
-    }
-
-    /// Every version and mark of deletion up to a revision that some readable revision can see,
-    /// by key and revision.
-    fn visible_versions(&self, through: Revision) -> impl Iterator<Item = &KeyValue> {
-        let all = KeyRange::prefix(b"");
-        let mut versions = Merge {
-            current: self.current_in(&all).peekable(),
-            history: self.history.iter(0..self.history.len()).peekable(),
-        }
-        .peekable();
-        let compacted = self.compacted;
-        core::iter::from_fn(move || {
-            loop {
-                let kv = versions.next()?;
-                let replaced = versions
-                    .peek()
-                    .is_some_and(|next| next.key() == kv.key() && next.mod_revision() <= compacted);
-                let gone = kv.is_tombstone() && kv.mod_revision() <= compacted;
-                if !replaced && !gone && kv.mod_revision() <= through {
-                    return Some(kv);
-                }
-            }
-        })
-    }
-}
-
-/// Both trees as one sequence, by key and revision.
-#[derive(Debug)]
-struct Merge<'a> {
-    current: core::iter::Peekable<Iter<'a>>,
-    history: core::iter::Peekable<Iter<'a>>,
-}
-
-impl<'a> Iterator for Merge<'a> {
-    type Item = &'a KeyValue;
-
-    fn next(&mut self) -> Option<&'a KeyValue> {
-        // A current version is newer than all of its key in the history.
-        let current = self.current.peek();
-        let history_first = self
-            .history
-            .peek()
-            .is_some_and(|past| current.is_none_or(|current| past.key() <= current.key()));
-        if history_first { self.history.next() } else { self.current.next() }
     }
 }

@@ -37,6 +37,15 @@ pub enum KvError {
     /// A put names a lease that does not exist.
     #[error("etcdserver: requested lease not found")]
     LeaseNotFound,
+    /// An alarm says that space is used up.
+    #[error("etcdserver: mvcc: database space exceeded")]
+    NoSpace,
+    /// An alarm says that stores differ.
+    #[error("etcdserver: corrupt cluster")]
+    Corrupt,
+    /// No more alarms are kept.
+    #[error("quorate: too many alarms are raised; take some back")]
+    TooManyAlarms,
 }
 
 /// The class of an error, named as gRPC names its status codes.
@@ -51,6 +60,10 @@ pub enum ErrorCode {
     NotFound,
     /// The state does not allow the request.
     FailedPrecondition,
+    /// There is no room for it.
+    ResourceExhausted,
+    /// Data was lost or differs.
+    DataLoss,
 }
 
 impl KvError {
@@ -67,6 +80,8 @@ impl KvError {
             | Self::InvalidSortOption => ErrorCode::InvalidArgument,
             Self::Compacted | Self::FutureRevision => ErrorCode::OutOfRange,
             Self::LeaseNotFound => ErrorCode::NotFound,
+            Self::NoSpace | Self::TooManyAlarms => ErrorCode::ResourceExhausted,
+            Self::Corrupt => ErrorCode::DataLoss,
         }
     }
 }

@@ -63,6 +63,17 @@ impl KeyValue {
         Self::with_prefix(length.expect("a key is shorter than 2 GiB"), key, value, stamp)
     }
 
+    /// The same for a version whose value is kept elsewhere.
+    ///
+    /// # Panics
+    ///
+    /// When the key has 2 GiB or more.
+    pub(crate) fn assemble_archived(key: &[u8], place: Place, stamp: Stamp) -> Self {
+        let length = u32::try_from(key.len()).ok().filter(|length| length & ARCHIVED == 0);
+        let length = length.expect("a key is shorter than 2 GiB");
+        Self::with_prefix(length | ARCHIVED, key, &place.encoded(), stamp)
+    }
+
     fn with_prefix(length: u32, key: &[u8], value: &[u8], stamp: Stamp) -> Self {
         let size = Self::OVERHEAD + key.len() + value.len();
         let mut bytes: Arc<[u8]> = core::iter::repeat_n(0, size).collect();
@@ -149,6 +160,11 @@ impl KeyValue {
     pub(crate) fn size(&self) -> usize {
         let here = self.0.len();
         self.place().map_or(here, |place| here - Place::BYTES + place.length as usize)
+    }
+
+    /// Bytes of the value, wherever it is kept.
+    pub(crate) fn value_length(&self) -> usize {
+        self.place().map_or_else(|| self.content().len(), |place| place.length as usize)
     }
 
     fn prefix(&self) -> u32 {

@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::float_arithmetic)]
 
+mod alarm;
 mod archive;
 mod codec;
 mod command;
@@ -44,12 +45,15 @@ mod query;
 mod reply;
 mod retired;
 mod revision;
+mod snapshot;
 mod store;
 mod tree;
 mod txn;
 mod validate;
+mod versions;
 mod view;
 
+pub use alarm::{Alarm, AlarmChange, AlarmKind};
 pub use archive::{ArchiveChunk, ArchiveStorage};
 pub use command::{
     Command, Compare, CompareTarget, DeleteRange, MAX_TXN_OPERATIONS, Operation, Put, Relation, Txn,
@@ -59,9 +63,10 @@ pub use error::{ErrorCode, KvError};
 pub use event::{Event, EventKind, EventSink, NoSink};
 pub use key_range::KeyRange;
 pub use key_value::KeyValue;
-pub use machine::{Answer, KvMachine, Query, StoreSnapshot};
+pub use machine::{Answer, KvMachine, Query};
 pub use query::{Range, SortOrder, SortTarget};
 pub use reply::{DeleteRangeReply, Outcome, PutReply, RangeReply, Reply, TxnReply};
 pub use revision::{LeaseId, Revision};
+pub use snapshot::StoreSnapshot;
 pub use store::Store;
 pub use view::{Stats, View};

@@ -2,8 +2,9 @@
 
 use std::io::Read;
 
-use quorate::{Applying, Snapshot, SnapshotError, SnapshotView, StateMachine};
+use quorate::{Applying, Snapshot, SnapshotError, StateMachine};
 
+use crate::alarm::Alarm;
 use crate::archive::ArchiveStorage;
 use crate::command::Command;
 use crate::digest::Digest;
@@ -12,6 +13,7 @@ use crate::event::{Event, EventSink, NoSink};
 use crate::query::Range;
 use crate::reply::{RangeReply, Reply};
 use crate::revision::Revision;
+use crate::snapshot::StoreSnapshot;
 use crate::store::Store;
 use crate::view::{Stats, View};
 
@@ -51,6 +53,8 @@ pub enum Query {
     Range(Range),
     /// Asks for figures: revisions, numbers of keys and versions, bytes.
     Stats,
+    /// Asks for the alarms that are raised.
+    Alarms,
     /// Asks for the whole store as it stands, to read it elsewhere.
     View,
     /// Asks for a digest up to a revision; up to the latest for zero or less. Reads the whole
@@ -65,6 +69,8 @@ pub enum Answer {
     Range(Result<RangeReply, KvError>),
     /// Figures of the store.
     Stats(Stats),
+    /// The alarms, with the revision of the store.
+    Alarms(Vec<Alarm>, Revision),
     /// The whole store.
     View(Box<View>),
     /// The digest, or why the revision is not readable.
@@ -89,7 +95,7 @@ impl<S: EventSink> StateMachine for KvMachine<S> {
     fn query_bytes(query: &Query) -> usize {
         let keys = match query {
             Query::Range(Range { range, .. }) => range.key.len() + range.range_end.len(),
-            Query::Stats | Query::View | Query::Digest(_) => 0,
+            Query::Stats | Query::Alarms | Query::View | Query::Digest(_) => 0,
         };
         size_of::<Query>() + keys
     }
@@ -99,30 +105,22 @@ impl<S: EventSink> StateMachine for KvMachine<S> {
         match query {
             Query::Range(range) => Answer::Range(view.range(&range)),
             Query::Stats => Answer::Stats(view.stats()),
+            Query::Alarms => Answer::Alarms(view.alarms().collect(), view.revision()),
             Query::View => Answer::View(Box::new(self.store.view())),
             Query::Digest(through) => Answer::Digest(view.digest(through)),
         }
     }
 }
 
+/// The sink learns nothing of a restored store: what that holds was published where it came from.
 impl<S> Snapshot for KvMachine<S> {
     type View = StoreSnapshot;
 
     fn view(&self) -> StoreSnapshot {
-        StoreSnapshot
+        self.store.as_view().snapshot()
     }
 
-    fn restore(&mut self, _from: &mut dyn Read) -> Result<(), SnapshotError> {
-        Err(SnapshotError::Malformed("the store has no snapshots yet".to_owned()))
-    }
-}
-
-/// The store at one moment, to be written.
-#[derive(Debug)]
-pub struct StoreSnapshot;
-
-impl SnapshotView for StoreSnapshot {
-    fn next(&mut self, _room: &mut Vec<u8>) -> Result<bool, SnapshotError> {
-        Err(SnapshotError::Unwritable("the store has no snapshots yet".to_owned()))
+    fn restore(&mut self, from: &mut dyn Read) -> Result<(), SnapshotError> {
+        self.store.restore(from)
     }
 }

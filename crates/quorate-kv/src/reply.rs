@@ -1,5 +1,6 @@
 //! What commands and reads answer.
 
+use crate::alarm::Alarm;
 use crate::error::KvError;
 use crate::key_value::KeyValue;
 use crate::revision::Revision;
@@ -26,6 +27,8 @@ pub enum Outcome {
     Txn(TxnReply),
     /// Older revisions were given up.
     Compact,
+    /// The alarms that were meant: the one raised, or the one taken back if it was raised.
+    Alarms(Vec<Alarm>),
 }
 
 /// What a put answers.

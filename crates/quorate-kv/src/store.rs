@@ -65,8 +65,33 @@ impl Store {
         &self.view
     }
 
+    /// Replaces everything by what `read` puts into an empty view; leaves nothing when it fails.
+    pub(crate) fn refill<E>(
+        &mut self,
+        read: impl FnOnce(&mut Archivist, &mut View) -> Result<Retired, E>,
+    ) -> Result<(), E> {
+        // First, so that two stores need not be in memory at once.
+        self.clear();
+        match read(&mut self.archivist, &mut self.view) {
+            Ok(retired) => self.retired = retired,
+            Err(error) => {
+                self.clear();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.view = View::default();
+        self.archivist.clear(&mut self.view.archive);
+        self.retired = Retired::default();
+        self.unswept = false;
+    }
+
     fn execute(&mut self, command: Command, events: &mut Vec<Event>) -> Result<Outcome, KvError> {
         command.validate()?;
+        self.view.alarms.check(&command)?;
         match command {
             Command::Put(put) => {
                 self.check_put(&put)?;
@@ -82,6 +107,7 @@ impl Store {
                 Ok(Outcome::Txn(reply))
             }
             Command::Compact(revision) => self.compact(revision).map(|()| Outcome::Compact),
+            Command::Alarm(change) => self.view.alarms.change(change).map(Outcome::Alarms),
         }
     }
 

@@ -14,6 +14,7 @@
 //!   after it; bounds are copies of keys, so that they keep no version alive;
 //! - all leaves have one depth; no node but the root is empty; none exceeds its capacity.
 
+mod build;
 mod iter;
 mod sorted;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use core::marker::PhantomData;
 use core::ops::Range;
 use std::sync::Arc;
 
+pub(crate) use build::TreeBuilder;
 pub(crate) use iter::{Iter, IterBack};
 use sorted::{Keyed, Sorted, roomy, split_roomy};
 

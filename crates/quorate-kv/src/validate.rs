@@ -25,7 +25,7 @@ impl Command {
             Self::Put(put) => put.validate(),
             Self::DeleteRange(delete) => delete.validate(),
             Self::Txn(txn) => txn.validate(),
-            Self::Compact(_) => Ok(()),
+            Self::Compact(_) | Self::Alarm(_) => Ok(()),
         }
     }
 }

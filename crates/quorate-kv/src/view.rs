@@ -14,6 +14,7 @@
 use core::iter::Peekable;
 use core::ops;
 
+use crate::alarm::{Alarm, Alarms};
 use crate::archive::Archive;
 use crate::error::KvError;
 use crate::key_range::{KeyRange, Span};
@@ -38,6 +39,7 @@ pub struct View {
     pub(crate) compacted: Revision,
     /// Bytes of all versions in both trees.
     pub(crate) bytes: u64,
+    pub(crate) alarms: Alarms,
 }
 
 /// Figures of the store.
@@ -64,6 +66,7 @@ impl Default for View {
             revision: Revision::FIRST,
             compacted: Revision::ZERO,
             bytes: 0,
+            alarms: Alarms::default(),
         }
     }
 }
@@ -92,6 +95,11 @@ impl View {
             versions: count(self.current.len() + self.history.len()),
             bytes: self.bytes,
         }
+    }
+
+    /// The alarms that are raised, in order.
+    pub fn alarms(&self) -> impl ExactSizeIterator<Item = Alarm> {
+        self.alarms.iter()
     }
 
     /// The current version of a key.

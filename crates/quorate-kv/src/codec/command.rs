@@ -2,7 +2,10 @@
 
 use quorate::{Codec, CodecError};
 
-use super::{Reader, VERSION, malformed, put_bytes, put_i64, put_length};
+use super::{
+    Reader, VERSION, decode_alarm, encode_alarm, malformed, put_bytes, put_i64, put_length,
+};
+use crate::alarm::AlarmChange;
 use crate::command::{
     Command, Compare, CompareTarget, DeleteRange, MAX_TXN_OPERATIONS, Operation, Put, Relation, Txn,
 };
@@ -16,6 +19,11 @@ const DELETE_RANGE: u8 = 2;
 const TXN: u8 = 3;
 const COMPACT: u8 = 4;
 const RANGE: u8 = 5;
+const ALARM: u8 = 6;
+
+/// What becomes of an alarm.
+const CLEAR: u8 = 0;
+const RAISE: u8 = 1;
 
 /// Options of a put.
 const HAS_LEASE: u8 = 1;
@@ -47,6 +55,14 @@ impl Codec for Command {
                 out.push(COMPACT);
                 put_i64(out, revision.get());
             }
+            Self::Alarm(change) => {
+                let (what, alarm) = match change {
+                    AlarmChange::Clear(alarm) => (CLEAR, alarm),
+                    AlarmChange::Raise(alarm) => (RAISE, alarm),
+                };
+                out.extend([ALARM, what]);
+                encode_alarm(alarm, out);
+            }
         }
         Ok(())
     }
@@ -58,6 +74,10 @@ impl Codec for Command {
             DELETE_RANGE => Self::DeleteRange(decode_delete_range(&mut reader)?),
             TXN => Self::Txn(decode_txn(&mut reader, MAX_NESTING)?),
             COMPACT => Self::Compact(Revision(reader.i64()?)),
+            ALARM => Self::Alarm(match reader.bits(RAISE)? {
+                CLEAR => AlarmChange::Clear(decode_alarm(&mut reader)?),
+                _ => AlarmChange::Raise(decode_alarm(&mut reader)?),
+            }),
             _ => return malformed("an unknown kind of command"),
         };
         reader.end()?;

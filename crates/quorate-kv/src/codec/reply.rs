@@ -2,7 +2,9 @@
 
 use quorate::{Codec, CodecError};
 
-use super::{Reader, VERSION, malformed, put_bytes, put_i64, put_length, put_u64};
+use super::{
+    Reader, VERSION, decode_alarm, encode_alarm, malformed, put_bytes, put_i64, put_length, put_u64,
+};
 use crate::command::MAX_TXN_OPERATIONS;
 use crate::error::KvError;
 use crate::key_value::KeyValue;
@@ -16,12 +18,13 @@ const DELETE_RANGE: u8 = 2;
 const TXN: u8 = 3;
 const COMPACT: u8 = 4;
 const RANGE: u8 = 5;
+const ALARMS: u8 = 6;
 
 /// Levels of outcomes: one for the command itself, one for each transaction in another.
 const MAX_NESTING: usize = MAX_TXN_OPERATIONS + 2;
 
 /// Errors by their byte; the byte is the place, so errors are only ever appended.
-const ERRORS: [KvError; 10] = [
+const ERRORS: [KvError; 13] = [
     KvError::KeyNotProvided,
     KvError::KeyNotFound,
     KvError::ValueProvided,
@@ -32,6 +35,9 @@ const ERRORS: [KvError; 10] = [
     KvError::Compacted,
     KvError::FutureRevision,
     KvError::LeaseNotFound,
+    KvError::NoSpace,
+    KvError::Corrupt,
+    KvError::TooManyAlarms,
 ];
 
 impl Codec for Reply {
@@ -117,6 +123,11 @@ fn encode_outcome(outcome: &Outcome, levels: usize, out: &mut Vec<u8>) -> Result
             }
         }
         Outcome::Compact => out.push(COMPACT),
+        Outcome::Alarms(alarms) => {
+            out.push(ALARMS);
+            put_length(out, alarms.len());
+            alarms.iter().for_each(|alarm| encode_alarm(alarm, out));
+        }
     }
     Ok(())
 }
@@ -150,6 +161,7 @@ fn decode_outcome(reader: &mut Reader<'_>, kind: u8, levels: usize) -> Result<Ou
             })?,
         }),
         COMPACT => Outcome::Compact,
+        ALARMS => Outcome::Alarms(reader.list(decode_alarm)?),
         _ => return malformed("an unknown kind of outcome"),
     })
 }

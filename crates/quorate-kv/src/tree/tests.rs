@@ -14,7 +14,7 @@ fn version(key: &[u8], mod_revision: i64) -> KeyValue {
 
 impl<O: Order> Tree<O> {
     /// Panics where an invariant of the module does not hold.
-    fn assert_valid(&self) {
+    pub(super) fn assert_valid(&self) {
         let mut depths = Vec::new();
         assert_eq!(check::<O>(&self.root, None, None, 0, &mut depths), self.len);
         depths.dedup();

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use quorate::{Codec, CodecError};
 use quorate_kv::{
-    Command, Compare, CompareTarget, DeleteRange, KeyRange, MAX_TXN_OPERATIONS, Operation, Outcome,
-    Put, Relation, Reply, Revision, Txn, TxnReply,
+    Alarm, AlarmChange, AlarmKind, Command, Compare, CompareTarget, DeleteRange, KeyRange,
+    MAX_TXN_OPERATIONS, Operation, Outcome, Put, Relation, Reply, Revision, Txn, TxnReply,
 };
 
 use crate::commands::command;
@@ -36,7 +36,10 @@ fn the_bytes_of_every_kind_of_command_stay_as_they_are() {
         success: vec![Operation::Put(Put::new(b"k", b""))],
         failure: vec![],
     };
-    let table: [(Command, &[u8]); 3] = [
+    let alarm = Alarm { kind: AlarmKind::NoSpace, member: 258 };
+    let table: [(Command, &[u8]); 5] = [
+        (Command::Alarm(AlarmChange::Raise(alarm)), b"\x01\x06\x01\x01\x02\x01\0\0\0\0\0\0"),
+        (Command::Alarm(AlarmChange::Clear(alarm)), b"\x01\x06\x00\x01\x02\x01\0\0\0\0\0\0"),
         (
             Command::DeleteRange(DeleteRange::new(KeyRange::from_key(b"k")).with_previous()),
             b"\x01\x02\x02\x01k\x01\x00",

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use quorate_kv::{
-    Command, Compare, CompareTarget, DeleteRange, KeyRange, LeaseId, Operation, Put, Range,
-    Relation, Revision, SortOrder, SortTarget, Txn,
+    Alarm, AlarmChange, AlarmKind, Command, Compare, CompareTarget, DeleteRange, KeyRange, LeaseId,
+    Operation, Put, Range, Relation, Revision, SortOrder, SortTarget, Txn,
 };
 
 const KEYS: [&[u8]; 9] = [b"a", b"a\0", b"aa", b"ab", b"b", b"b\xff", b"c", b"\xff", b"\0"];
@@ -138,11 +138,21 @@ pub fn txn() -> impl Strategy<Value = Txn> {
     txn_of(operation, 4)
 }
 
+/// Mostly taken back, so that most commands are executed.
+fn alarm() -> impl Strategy<Value = AlarmChange> {
+    let kind = prop::sample::select(&[AlarmKind::NoSpace, AlarmKind::Corrupt][..]);
+    (kind, 0..2_u64, prop::bool::weighted(0.2)).prop_map(|(kind, member, raises)| {
+        let alarm = Alarm { kind, member };
+        if raises { AlarmChange::Raise(alarm) } else { AlarmChange::Clear(alarm) }
+    })
+}
+
 pub fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         8 => put().prop_map(Command::Put),
         3 => delete_range().prop_map(Command::DeleteRange),
         6 => txn().prop_map(Command::Txn),
         1 => (-1..12_i64).prop_map(|revision| Command::Compact(Revision(revision))),
+        1 => alarm().prop_map(Command::Alarm),
     ]
 }

@@ -8,3 +8,4 @@ mod machine;
 mod model;
 mod property;
 mod quirks;
+mod snapshot;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use quorate_kv::{
-    Command, Compare, CompareTarget, DeleteRange, KeyRange, KeyValue, KvError, Operation, Outcome,
-    Put, Range, RangeReply, Relation, Reply, SortOrder, SortTarget, Txn,
+    Alarm, AlarmChange, AlarmKind, Command, Compare, CompareTarget, DeleteRange, KeyRange,
+    KeyValue, KvError, Operation, Outcome, Put, Range, RangeReply, Relation, Reply, SortOrder,
+    SortTarget, Txn,
 };
 
 /// A version in plain fields.
@@ -39,6 +40,7 @@ pub enum Plain {
     Range(i64, Vec<Version>, bool, u64),
     Txn(i64, bool, Vec<Self>),
     Compact,
+    Alarms(Vec<Alarm>),
 }
 
 impl From<&Outcome> for Plain {
@@ -58,6 +60,7 @@ impl From<&Outcome> for Plain {
                 txn.outcomes.iter().map(Self::from).collect(),
             ),
             Outcome::Compact => Self::Compact,
+            Outcome::Alarms(alarms) => Self::Alarms(alarms.clone()),
         }
     }
 }
@@ -81,11 +84,12 @@ pub struct Model {
     /// The state at each revision; there is none at zero.
     pub states: Vec<State>,
     pub compacted: i64,
+    pub alarms: Vec<Alarm>,
 }
 
 impl Default for Model {
     fn default() -> Self {
-        Self { states: vec![State::new(), State::new()], compacted: 0 }
+        Self { states: vec![State::new(), State::new()], compacted: 0, alarms: Vec::new() }
     }
 }
 
@@ -111,7 +115,21 @@ impl Model {
     }
 
     fn execute(&mut self, command: &Command) -> Result<Plain, KvError> {
+        let is_raised = |kind| self.alarms.iter().any(|alarm| alarm.kind == kind);
+        let (is_full, is_corrupt) = (is_raised(AlarmKind::NoSpace), is_raised(AlarmKind::Corrupt));
+        if let Command::Alarm(change) = command {
+            let (AlarmChange::Raise(alarm) | AlarmChange::Clear(alarm)) = *change;
+            let was_raised = self.alarms.contains(&alarm);
+            self.alarms.retain(|other| *other != alarm);
+            let raises = matches!(change, AlarmChange::Raise(_));
+            self.alarms.extend(raises.then_some(alarm));
+            let meant = raises || was_raised;
+            return Ok(Plain::Alarms(meant.then_some(alarm).into_iter().collect()));
+        }
         if let Command::Compact(revision) = command {
+            if is_corrupt {
+                return Err(KvError::Corrupt);
+            }
             return match revision.get() {
                 low if low <= self.compacted => Err(KvError::Compacted),
                 high if high > self.revision() => Err(KvError::FutureRevision),
@@ -125,13 +143,21 @@ impl Model {
             Command::Put(put) => Operation::Put(put),
             Command::DeleteRange(delete) => Operation::DeleteRange(delete),
             Command::Txn(txn) => Operation::Txn(txn),
-            Command::Compact(_) => unreachable!(),
+            Command::Compact(_) | Command::Alarm(_) => unreachable!(),
         };
         check_form(&operation, 128)?;
         if let Operation::Txn(txn) = &operation
             && executions(std::slice::from_ref(&Operation::Txn(txn.clone()))).any(|e| clashes(&e))
         {
             return Err(KvError::DuplicateKey);
+        }
+        let has_put = executions(std::slice::from_ref(&operation))
+            .any(|operations| operations.iter().any(|one| matches!(one, Operation::Put(_))));
+        if is_corrupt {
+            return Err(KvError::Corrupt);
+        }
+        if is_full && has_put {
+            return Err(KvError::NoSpace);
         }
         self.check_state(&operation)?;
         let mut work = Work { model: self, state: self.last().clone(), changed: false };

@@ -1,9 +1,9 @@
 //! The habits of etcd that its clients rely on, one test each.
 
 use quorate_kv::{
-    Command, Compare, CompareTarget, DeleteRange, ErrorCode, KeyRange, KvError, LeaseId,
-    MAX_TXN_OPERATIONS, Operation, Outcome, Put, Range, RangeReply, Relation, Reply, Revision,
-    SortOrder, SortTarget, Store, Txn, TxnReply,
+    Alarm, AlarmChange, AlarmKind, Command, Compare, CompareTarget, DeleteRange, ErrorCode,
+    KeyRange, KvError, LeaseId, MAX_TXN_OPERATIONS, Operation, Outcome, Put, Range, RangeReply,
+    Relation, Reply, Revision, SortOrder, SortTarget, Store, Txn, TxnReply,
 };
 
 /// A store with short words for what the tests do.
@@ -666,8 +666,46 @@ fn an_empty_key_is_refused_wherever_it_stands() {
 }
 
 #[test]
+fn while_space_is_used_up_only_what_takes_none_is_executed() {
+    let mut kv = Kv::default();
+    let put = || Command::Put(Put::new(b"k", b"1"));
+    kv.apply(put()).result.unwrap();
+    let alarms = [1, 2].map(|member| Alarm { kind: AlarmKind::NoSpace, member });
+    for alarm in [alarms[0], alarms[1], alarms[0]] {
+        let raised = kv.apply(Command::Alarm(AlarmChange::Raise(alarm)));
+        assert_eq!(
+            (raised.revision, raised.result),
+            (Revision(2), Ok(Outcome::Alarms(vec![alarm])))
+        );
+    }
+    let txn = |success| Command::Txn(Txn { success, ..Txn::default() });
+    let nested = Txn { failure: vec![Operation::Put(Put::new(b"k", b"2"))], ..Txn::default() };
+    assert_eq!(kv.apply(put()).result, Err(KvError::NoSpace));
+    assert_eq!(kv.apply(txn(vec![Operation::Txn(nested)])).result, Err(KvError::NoSpace));
+    kv.apply(txn(vec![Operation::Range(Range::key(b"k"))])).result.unwrap();
+    kv.apply(Command::DeleteRange(DeleteRange::key(b"k"))).result.unwrap();
+    kv.apply(Command::Compact(Revision(2))).result.unwrap();
+
+    let clear = |alarm| Command::Alarm(AlarmChange::Clear(alarm));
+    assert_eq!(kv.apply(clear(alarms[0])).result, Ok(Outcome::Alarms(vec![alarms[0]])));
+    assert_eq!(kv.apply(clear(alarms[0])).result, Ok(Outcome::Alarms(vec![])));
+    assert_eq!(kv.apply(put()).result, Err(KvError::NoSpace), "another member has none left");
+    kv.apply(clear(alarms[1])).result.unwrap();
+    kv.apply(put()).result.unwrap();
+
+    let differs = Alarm { kind: AlarmKind::Corrupt, member: 1 };
+    kv.apply(Command::Alarm(AlarmChange::Raise(differs))).result.unwrap();
+    let delete = Command::DeleteRange(DeleteRange::key(b"k"));
+    for command in [put(), delete, txn(vec![]), Command::Compact(Revision(3))] {
+        assert_eq!(kv.apply(command).result, Err(KvError::Corrupt));
+    }
+    kv.apply(clear(differs)).result.unwrap();
+    kv.apply(put()).result.unwrap();
+}
+
+#[test]
 fn errors_have_the_text_and_the_class_that_etcd_gives_them() {
-    use ErrorCode::{InvalidArgument, NotFound, OutOfRange};
+    use ErrorCode::{DataLoss, InvalidArgument, NotFound, OutOfRange, ResourceExhausted};
     let table = [
         (KvError::KeyNotProvided, InvalidArgument, "etcdserver: key is not provided"),
         (KvError::KeyNotFound, InvalidArgument, "etcdserver: key not found"),
@@ -687,6 +725,8 @@ fn errors_have_the_text_and_the_class_that_etcd_gives_them() {
             "etcdserver: mvcc: required revision is a future revision",
         ),
         (KvError::LeaseNotFound, NotFound, "etcdserver: requested lease not found"),
+        (KvError::NoSpace, ResourceExhausted, "etcdserver: mvcc: database space exceeded"),
+        (KvError::Corrupt, DataLoss, "etcdserver: corrupt cluster"),
     ];
     for (error, code, text) in table {
         assert_eq!((error.code(), error.to_string().as_str()), (code, text));

@@ -231,7 +231,7 @@ impl KvClients {
                 }
                 (txn.succeeded, KeyValueOutput::Swapped(txn.succeeded))
             }
-            Outcome::Range(_) | Outcome::Compact => {
+            Outcome::Range(_) | Outcome::Compact | Outcome::Alarms(_) => {
                 self.breaks(|| format!("the store answers something else to {id}: {outcome:?}"));
                 return;
             }
@@ -431,6 +431,7 @@ fn words_of(command: &Command) -> String {
             _ => format!("{command:?}"),
         },
         Command::Compact(revision) => format!("compact up to {revision}"),
+        Command::Alarm(change) => format!("alarm: {change:?}"),
     }
 }
 
