@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::verb::{
-    bench, del, demo, endpoint, failover, get, member, put, serve, sim, status, txn,
+    bench, del, demo, endpoint, failover, get, member, put, serve, sim, snapshot, status, txn,
 };
 
 const AFTER_HELP: &str = "\
@@ -56,6 +56,8 @@ pub(crate) enum Verb {
     Endpoint(endpoint::Arguments),
     /// Show the members of the cluster: `member list`
     Member(member::Arguments),
+    /// Back up the store, and look at a backup: `snapshot save`, `snapshot status`
+    Snapshot(snapshot::Arguments),
     /// Measure the time from killing a leader to the first write after it
     Failover(failover::Arguments),
     /// Load any server that speaks the etcd v3 API, and say what it cost

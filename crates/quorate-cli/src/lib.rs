@@ -58,6 +58,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Status(arguments) => verb::status::run(&arguments),
         Verb::Endpoint(arguments) => verb::endpoint::run(&arguments),
         Verb::Member(arguments) => verb::member::run(&arguments),
+        Verb::Snapshot(arguments) => verb::snapshot::run(&arguments),
         Verb::Failover(arguments) => verb::failover::run(&arguments),
         Verb::Bench(arguments) => verb::bench::run(&arguments),
         Verb::Sim(arguments) => verb::sim::run(&arguments),

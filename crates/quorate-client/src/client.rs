@@ -15,6 +15,7 @@ use tonic::{Response, Status};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::{Attempt, CallError, silence, with_causes};
 use crate::outcome::{Verdict, judge};
+use crate::snapshot::SnapshotStream;
 
 /// Pause before all endpoints are asked again, when each said that it cannot serve at the moment.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -201,6 +202,24 @@ impl Client {
             maintenance(channel).alarm(pb::AlarmRequest::default()).await
         })
         .await
+    }
+
+    /// Everything that the answering member holds, as one stream; see [`Client::each_endpoint`].
+    ///
+    /// The limit of a call is that of its beginning, and of each wait within it.
+    ///
+    /// # Errors
+    ///
+    /// See [`CallError`]; a read never ends as unknown.
+    pub async fn snapshot(&self) -> Result<SnapshotStream, CallError> {
+        let messages = self
+            .call(Kind::Read, |channel| async move {
+                maintenance(channel).snapshot(pb::SnapshotRequest {}).await
+            })
+            .await?;
+        let at = self.current.load(Ordering::Relaxed);
+        let endpoint = self.endpoints[at % self.endpoints.len()].name().to_owned();
+        Ok(SnapshotStream::new(endpoint, messages, self.options.timeout))
     }
 
     /// Who belongs to the cluster.

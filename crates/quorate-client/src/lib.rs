@@ -25,6 +25,7 @@ mod client;
 mod endpoint;
 mod error;
 mod outcome;
+mod snapshot;
 
 pub use client::{Client, Options};
 pub use endpoint::EndpointError;
@@ -34,3 +35,4 @@ pub use outcome::{OUTCOME_METADATA, OUTCOME_REFUSED};
 pub use quorate_proto::etcdserverpb as proto;
 /// One version of a key.
 pub use quorate_proto::mvccpb::KeyValue;
+pub use snapshot::SnapshotStream;

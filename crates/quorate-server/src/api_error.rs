@@ -80,6 +80,8 @@ impl ApiError {
                 ErrorCode::OutOfRange => Code::OutOfRange,
                 ErrorCode::NotFound => Code::NotFound,
                 ErrorCode::FailedPrecondition => Code::FailedPrecondition,
+                ErrorCode::ResourceExhausted => Code::ResourceExhausted,
+                ErrorCode::DataLoss => Code::DataLoss,
                 _ => Code::Unknown,
             },
             Self::RequestTooLarge | Self::UnknownEnum { .. } => Code::InvalidArgument,

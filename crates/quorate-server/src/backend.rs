@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use quorate::{CallError, Consistency, Refusal};
-use quorate_kv::{Answer, Command, Digest, Query, Range, RangeReply, Reply, Revision, Stats, View};
+use quorate_kv::{
+    Alarm, Answer, Command, Digest, Query, Range, RangeReply, Reply, Revision, Stats, View,
+};
 use quorate_proto::etcdserverpb as pb;
 
 use crate::api_error::ApiError;
@@ -61,6 +63,8 @@ pub(crate) struct Context<B> {
     pub(crate) backend: B,
     /// Largest request that is proposed.
     pub(crate) max_request_bytes: usize,
+    /// Bytes that the store may have; zero without a quota.
+    pub(crate) quota_bytes: u64,
     /// What clients may have half sent.
     pub(crate) incoming: Budget,
     pub(crate) metrics: Metrics,
@@ -106,6 +110,17 @@ impl<B: Backend> Context<B> {
         }
     }
 
+    /// The alarms that are raised, with the revision of the store.
+    pub(crate) async fn alarms(
+        &self,
+        consistency: Consistency,
+    ) -> Result<(Vec<Alarm>, Revision), ApiError> {
+        match self.backend.read(Query::Alarms, consistency).await? {
+            Answer::Alarms(alarms, revision) => Ok((alarms, revision)),
+            other => Err(mismatch("alarms", &other)),
+        }
+    }
+
     /// Returns once this member knows everything that was done before the call.
     pub(crate) async fn barrier(&self) -> Result<(), ApiError> {
         self.stats(Consistency::Linearizable).await.map(|_| ())
@@ -113,14 +128,19 @@ impl<B: Backend> Context<B> {
 
     /// A digest of what this member holds, made where nobody waits for it.
     pub(crate) async fn digest(&self, through: Revision) -> Result<Digest, ApiError> {
-        let view: Box<View> = match self.backend.read(Query::View, Consistency::Local).await? {
-            Answer::View(view) => view,
-            other => return Err(mismatch("a view", &other)),
-        };
+        let view = self.view().await?;
         let digest = tokio::task::spawn_blocking(move || view.digest(through)).await;
         digest
             .map_err(|_| ApiError::Internal { what: "the digest was not finished" })?
             .map_err(Into::into)
+    }
+
+    /// What this member holds, to be read where nobody waits for it.
+    pub(crate) async fn view(&self) -> Result<Box<View>, ApiError> {
+        match self.backend.read(Query::View, Consistency::Local).await? {
+            Answer::View(view) => Ok(view),
+            other => Err(mismatch("a view", &other)),
+        }
     }
 
     /// Refuses everything while the node belongs to no cluster or has stopped.

@@ -17,12 +17,14 @@ use tokio::task::JoinSet;
 use crate::archive::FileArchive;
 use crate::backend::{Context, Shared};
 use crate::budget::{Budget, MAX_INCOMING_BYTES};
+use crate::compaction;
 use crate::config::{ServerConfig, Settings};
 use crate::error::ServeError;
 use crate::metrics::Metrics;
 use crate::node_backend::NodeBackend;
 use crate::port;
 use crate::route::Router;
+use crate::space::{self, Limits};
 
 /// A running server: a node and its client ports.
 ///
@@ -65,12 +67,21 @@ impl Server {
         let context = Arc::new(Context {
             backend: NodeBackend::new(&node),
             max_request_bytes: config.max_request_bytes,
+            quota_bytes: config.quota_backend_bytes.unwrap_or(0),
             incoming: Budget::new(MAX_INCOMING_BYTES),
             metrics: Metrics::default(),
         });
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(count_leaders(node.status(), Shared::clone(&context)));
+        let limits =
+            Limits { quota: config.quota_backend_bytes, data_dir: config.data_dir.clone() };
+        let watch = space::run(limits, Shared::clone(&context));
+        tasks.spawn(until_gone(node.status(), watch));
+        if let Some(keeps) = config.auto_compaction {
+            let compact = compaction::run(keeps, Shared::clone(&context));
+            tasks.spawn(until_gone(node.status(), compact));
+        }
         let router = Router::new(context);
         for (listener, address) in listeners.into_iter().zip(&addresses) {
             tracing::info!(%address, "clients are served");
@@ -196,6 +207,15 @@ async fn count_leaders(mut status: watch::Receiver<Status>, context: Shared<Node
         if status.changed().await.is_err() {
             return;
         }
+    }
+}
+
+/// Does what never ends until the node is gone.
+async fn until_gone(mut status: watch::Receiver<Status>, work: impl Future<Output = ()>) {
+    let gone = async { drop(status.wait_for(|status| status.stopped.is_some()).await) };
+    tokio::select! {
+        () = gone => {}
+        () = work => {}
     }
 }
 

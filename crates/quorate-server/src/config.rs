@@ -7,8 +7,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::compaction::AutoCompaction;
+
 /// Largest request that is proposed: etcd's limit.
 pub const MAX_REQUEST_BYTES: usize = 1536 * 1024;
+/// Bytes that the store may have unless said otherwise: what etcd advises as the most.
+pub const QUOTA_BYTES: u64 = 8 << 30;
 /// What a request may have around it on its way in: etcd's allowance.
 pub(crate) const FRAMING_BYTES: usize = 512 * 1024;
 
@@ -40,6 +44,12 @@ pub struct ServerConfig {
     pub election_timeout: Option<Duration>,
     /// Largest request that is proposed (`--max-request-bytes`).
     pub max_request_bytes: usize,
+    /// Bytes that the store may have before writes are refused; `None` for as many as there is
+    /// memory for (`--quota-backend-bytes`).
+    pub quota_backend_bytes: Option<u64>,
+    /// What is kept when the leader compacts without being asked; `None` for never
+    /// (`--auto-compaction-mode`, `--auto-compaction-retention`).
+    pub auto_compaction: Option<AutoCompaction>,
 }
 
 impl ServerConfig {
@@ -57,6 +67,8 @@ impl ServerConfig {
             heartbeat_interval: None,
             election_timeout: None,
             max_request_bytes: MAX_REQUEST_BYTES,
+            quota_backend_bytes: Some(QUOTA_BYTES),
+            auto_compaction: None,
         }
     }
 
@@ -169,6 +181,23 @@ pub enum ConfigError {
         url: String,
         /// What is wrong with it.
         why: &'static str,
+    },
+    /// A retention is none of its mode.
+    #[error(
+        "--auto-compaction-retention is {text:?}, which {why}; write hours or a time such as 30m, or \
+         with --auto-compaction-mode revision a number of revisions; 0 for none"
+    )]
+    Retention {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// There is no such mode.
+    #[error("--auto-compaction-mode is {text:?}; write periodic or revision")]
+    CompactionMode {
+        /// What was given.
+        text: String,
     },
     /// A part of the list of nodes cannot be read.
     #[error("--initial-cluster has {part:?}; write it as name=http://host:port,name=...")]

@@ -1,12 +1,14 @@
 //! A backend without replication, which fails as it is told.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use quorate::{Applying, CallError, Consistency, EntryId, Refusal, StateMachine as _};
 use quorate_kv::{Answer, Command, KvMachine, Query, Reply};
 use quorate_proto::etcdserverpb as pb;
 
-use crate::backend::{Backend, Standing};
+use crate::backend::{Backend, Context, Standing};
+use crate::budget::Budget;
+use crate::metrics::Metrics;
 
 /// A store in this process.
 #[derive(Debug)]
@@ -42,6 +44,19 @@ impl Default for Fake {
             no_quorum: Mutex::default(),
             waiting_for: Mutex::default(),
         }
+    }
+}
+
+impl Fake {
+    /// What services share over a store in this process.
+    pub(crate) fn context() -> Arc<Context<Self>> {
+        Arc::new(Context {
+            backend: Self::default(),
+            max_request_bytes: 1 << 20,
+            quota_bytes: 0,
+            incoming: Budget::new(1 << 20),
+            metrics: Metrics::default(),
+        })
     }
 }
 

@@ -12,9 +12,11 @@
 mod api_error;
 mod archive;
 mod backend;
+pub mod backup;
 mod bootstrap;
 mod budget;
 mod cluster;
+mod compaction;
 mod config;
 mod convert;
 mod error;
@@ -31,9 +33,12 @@ mod pages;
 mod port;
 mod process;
 mod route;
+mod snapshot;
+mod space;
 mod version;
 mod watch;
 
 pub use bootstrap::Server;
-pub use config::{ConfigError, MAX_REQUEST_BYTES, ServerConfig, Settings};
+pub use compaction::AutoCompaction;
+pub use config::{ConfigError, MAX_REQUEST_BYTES, QUOTA_BYTES, ServerConfig, Settings};
 pub use error::ServeError;

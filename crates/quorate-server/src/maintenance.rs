@@ -1,29 +1,31 @@
 //! `etcdserverpb.Maintenance`: what an operator asks of one member.
 //!
-//! There is nothing to defragment, so that defragmenting succeeds at once; no alarm is ever raised
-//! yet, so that the list is empty and taking one back does nothing.
+//! There is nothing to defragment, so that defragmenting succeeds at once. Alarms are part of the
+//! replicated store: all members refuse alike, and from the same entry on.
 
 use quorate::Consistency;
-use quorate_kv::Revision;
+use quorate_kv::{Alarm, AlarmChange, AlarmKind, Command, Outcome, Revision};
 use quorate_proto::etcdserverpb as pb;
+use quorate_proto::etcdserverpb::AlarmType;
 use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
 use quorate_proto::etcdserverpb::maintenance_server::Maintenance;
-use tokio_stream::Empty;
 use tonic::{Request, Response, Status};
 
 use crate::api_error::ApiError;
 use crate::backend::{Backend, Shared};
-use crate::version;
+use crate::snapshot::{SnapshotStream, Snapshots};
+use crate::{pages, version};
 
 /// The service.
 #[derive(Debug)]
 pub(crate) struct MaintenanceService<B> {
     context: Shared<B>,
+    snapshots: Snapshots,
 }
 
 impl<B: Backend> MaintenanceService<B> {
-    pub(crate) const fn new(context: Shared<B>) -> Self {
-        Self { context }
+    pub(crate) fn new(context: Shared<B>) -> Self {
+        Self { context, snapshots: Snapshots::default() }
     }
 
     /// What this member is, from what it holds itself.
@@ -32,12 +34,16 @@ impl<B: Backend> MaintenanceService<B> {
         let stats = self.context.stats(Consistency::Local).await?;
         let standing = self.context.backend.standing();
         let bytes = i64::try_from(stats.bytes).unwrap_or(i64::MAX);
-        let errors = match standing.leader {
+        let mut errors = match standing.leader {
             Some(_) => Vec::new(),
             None => core::iter::once(ApiError::NoLeader.text().into_owned())
                 .chain(self.context.backend.waiting_for())
                 .collect(),
         };
+        let (alarms, _) = self.context.alarms(Consistency::Local).await?;
+        errors.extend(alarms.iter().map(|alarm| {
+            format!("memberID:{} alarm:{}", alarm.member, pages::alarm_name(alarm.kind))
+        }));
         Ok(pb::StatusResponse {
             header: self.context.header(stats.revision),
             version: version::ETCD_SERVER.to_owned(),
@@ -50,26 +56,53 @@ impl<B: Backend> MaintenanceService<B> {
             db_size_in_use: bytes,
             is_learner: self.context.backend.is_learner(),
             storage_version: String::new(),
-            db_size_quota: 0,
+            db_size_quota: i64::try_from(self.context.quota_bytes).unwrap_or(i64::MAX),
             downgrade_info: None,
         })
     }
 
-    /// The alarms, of which there are none.
+    /// Shows, raises or takes back alarms. Whose alarm it is, the client says.
     pub(crate) async fn alarm(
         &self,
         request: pb::AlarmRequest,
     ) -> Result<pb::AlarmResponse, ApiError> {
         self.context.check_serving()?;
-        match AlarmAction::try_from(request.action) {
-            Ok(AlarmAction::Get | AlarmAction::Deactivate) => {
-                let stats = self.context.stats(Consistency::Linearizable).await?;
-                let header = self.context.header(stats.revision);
-                Ok(pb::AlarmResponse { header, alarms: Vec::new() })
+        let unknown = |field, value| ApiError::UnknownEnum { field, value };
+        let action = AlarmAction::try_from(request.action)
+            .map_err(|_| unknown("alarm.action", request.action))?;
+        let kind = match AlarmType::try_from(request.alarm) {
+            Ok(AlarmType::None) => None,
+            Ok(AlarmType::Nospace) => Some(AlarmKind::NoSpace),
+            Ok(AlarmType::Corrupt) => Some(AlarmKind::Corrupt),
+            Err(_) => return Err(unknown("alarm.alarm", request.alarm)),
+        };
+        let alarm = kind.map(|kind| Alarm { kind, member: request.member_id });
+        let change = match (action, alarm) {
+            (AlarmAction::Activate, Some(alarm)) => Some(AlarmChange::Raise(alarm)),
+            (AlarmAction::Deactivate, Some(alarm)) => Some(AlarmChange::Clear(alarm)),
+            _ => None,
+        };
+        let (revision, alarms) = if let Some(change) = change {
+            let reply = self.context.backend.call(Command::Alarm(change)).await?;
+            match reply.result? {
+                Outcome::Alarms(alarms) => (reply.revision, alarms),
+                _ => return Err(ApiError::Internal { what: "an alarm was answered otherwise" }),
             }
-            Ok(AlarmAction::Activate) => Err(ApiError::NotThereYet { what: "raising an alarm" }),
-            Err(_) => Err(ApiError::UnknownEnum { field: "alarm.action", value: request.action }),
-        }
+        } else {
+            let (mut alarms, revision) = self.context.alarms(Consistency::Linearizable).await?;
+            // A change of no kind of alarm changes and shows none.
+            let shows = |alarm: &Alarm| {
+                action == AlarmAction::Get && kind.is_none_or(|kind| alarm.kind == kind)
+            };
+            alarms.retain(shows);
+            (revision, alarms)
+        };
+        let member = |alarm: &Alarm| pb::AlarmMember {
+            member_id: alarm.member,
+            alarm: i32::from(alarm.kind.number()),
+        };
+        let alarms = alarms.iter().map(member).collect();
+        Ok(pb::AlarmResponse { header: self.context.header(revision), alarms })
     }
 
     /// A digest of the store at a revision, for comparing members.
@@ -81,8 +114,7 @@ impl<B: Backend> MaintenanceService<B> {
         let digest = self.context.digest(Revision(request.revision)).await?;
         Ok(pb::HashKvResponse {
             header: self.context.header(digest.revision),
-            // etcd's hash has 32 bits, of which any will do.
-            hash: fold(digest.hash),
+            hash: digest.folded(),
             // etcd's mark of "never compacted".
             compact_revision: digest.compact_revision.map_or(-1, |revision| revision.get()),
             hash_revision: digest.through.get(),
@@ -90,16 +122,9 @@ impl<B: Backend> MaintenanceService<B> {
     }
 }
 
-/// Both halves of a digest in one.
-fn fold(digest: u64) -> u32 {
-    let bytes = digest.to_le_bytes();
-    let [a, b, c, d, e, f, g, h] = bytes;
-    u32::from_le_bytes([a, b, c, d]) ^ u32::from_le_bytes([e, f, g, h])
-}
-
 #[tonic::async_trait]
 impl<B: Backend> Maintenance for MaintenanceService<B> {
-    type SnapshotStream = Empty<Result<pb::SnapshotResponse, Status>>;
+    type SnapshotStream = SnapshotStream;
 
     async fn alarm(
         &self,
@@ -143,7 +168,7 @@ impl<B: Backend> Maintenance for MaintenanceService<B> {
         &self,
         _request: Request<pb::SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        Err(ApiError::NotThereYet { what: "snapshot" }.into())
+        Ok(Response::new(self.snapshots.open(&self.context).await?))
     }
 
     async fn move_leader(

@@ -6,6 +6,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use quorate::Consistency;
+use quorate_kv::AlarmKind;
 use tonic::body::Body;
 
 use crate::api_error::ApiError;
@@ -29,7 +30,10 @@ pub(crate) async fn serve<B: Backend, T>(
     let serializable = has_flag(request.uri().query(), "serializable");
     match request.uri().path() {
         "/version" => page(StatusCode::OK, JSON, version_json()),
-        "/health" => health(context, serializable).await,
+        "/health" => {
+            let excluded = excluded(request.uri().query());
+            health(context, serializable, &excluded).await
+        }
         "/livez" => probe(context, Consistency::Local).await,
         "/readyz" => probe(context, Consistency::Linearizable).await,
         "/metrics" => metrics(context).await,
@@ -65,9 +69,39 @@ async fn ailment<B: Backend>(context: &Context<B>, consistency: Consistency) -> 
     read.err().map(|error: ApiError| format!("QGET ERROR:{}", error.text()))
 }
 
-async fn health<B: Backend>(context: &Context<B>, serializable: bool) -> Response<Body> {
+/// Names of the alarms that do not count: every `exclude=NAME` of the query.
+fn excluded(query: Option<&str>) -> Vec<&str> {
+    let parts = query.unwrap_or_default().split('&');
+    parts.filter_map(|part| part.strip_prefix("exclude=")).collect()
+}
+
+/// etcd's name of an alarm.
+pub(crate) const fn alarm_name(kind: AlarmKind) -> &'static str {
+    match kind {
+        AlarmKind::NoSpace => "NOSPACE",
+        AlarmKind::Corrupt => "CORRUPT",
+        _ => "UNKNOWN",
+    }
+}
+
+/// The first alarm that counts, in etcd's words.
+async fn alarm<B: Backend>(context: &Context<B>, excluded: &[&str]) -> Option<String> {
+    context.check_serving().ok()?;
+    let (alarms, _) = context.alarms(Consistency::Local).await.ok()?;
+    let mut names = alarms.iter().map(|alarm| alarm_name(alarm.kind));
+    names.find(|name| !excluded.contains(name)).map(|name| format!("ALARM {name}"))
+}
+
+async fn health<B: Backend>(
+    context: &Context<B>,
+    serializable: bool,
+    excluded: &[&str],
+) -> Response<Body> {
     let consistency = if serializable { Consistency::Local } else { Consistency::Linearizable };
-    let ailment = ailment(context, consistency).await;
+    let ailment = match alarm(context, excluded).await {
+        None => ailment(context, consistency).await,
+        alarm => alarm,
+    };
     context.metrics.health(ailment.is_none());
     let code = code(ailment.as_deref());
     let reason = escape(ailment.as_deref().unwrap_or_default());

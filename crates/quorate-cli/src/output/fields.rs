@@ -9,7 +9,7 @@ use quorate_client::proto::{
     TxnResponse,
 };
 
-use super::EndpointStatus;
+use super::{BackupStatus, EndpointStatus};
 
 pub(super) fn range(reply: &RangeResponse) -> Vec<u8> {
     let mut out = Fields::with_header(reply.header);
@@ -78,6 +78,16 @@ pub(super) fn statuses(statuses: &[EndpointStatus]) -> Vec<u8> {
         bytes.extend(out.finish());
     }
     bytes
+}
+
+pub(super) fn backup(status: &BackupStatus) -> Vec<u8> {
+    let mut out = Fields { text: String::new() };
+    out.field("Hash", status.hash);
+    out.field("Revision", status.revision);
+    out.field("Keys", status.keys);
+    out.field("Size", status.bytes);
+    out.field("ClusterID", status.cluster_id);
+    out.finish()
 }
 
 /// Lines of fields.

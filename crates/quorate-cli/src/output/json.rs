@@ -8,7 +8,17 @@ use quorate_client::proto::{
     TxnResponse,
 };
 
-use super::EndpointStatus;
+use super::{BackupStatus, EndpointStatus};
+
+pub(super) fn backup(status: &BackupStatus) -> Vec<u8> {
+    let mut object = Object::default();
+    object.number("hash", i128::from(status.hash));
+    object.number("revision", i128::from(status.revision));
+    object.number("totalKey", i128::from(status.keys));
+    object.number("totalSize", i128::from(status.bytes));
+    object.number("clusterID", i128::from(status.cluster_id));
+    line(&object.finish())
+}
 
 pub(super) fn range(reply: &RangeResponse) -> Vec<u8> {
     line(&range_object(reply))

@@ -49,6 +49,24 @@ pub(crate) struct EndpointStatus {
     pub(crate) status: StatusResponse,
 }
 
+/// What a backup holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BackupStatus {
+    /// What `HashKV` answered where it was made.
+    pub(crate) hash: u32,
+    pub(crate) revision: i64,
+    /// Every version of every key, as etcd counts them.
+    pub(crate) keys: u64,
+    pub(crate) bytes: u64,
+    pub(crate) cluster_id: u64,
+}
+
+impl BackupStatus {
+    fn size(&self) -> String {
+        size(i64::try_from(self.bytes).unwrap_or(i64::MAX))
+    }
+}
+
 /// A reply, ready to be written.
 #[derive(Debug)]
 pub(crate) struct Printer {
@@ -120,6 +138,15 @@ impl Printer {
             Format::Json => json::statuses(statuses),
             Format::Fields => fields::statuses(statuses),
             Format::Table => table::statuses(statuses),
+        })
+    }
+
+    pub(crate) fn backup(&self, status: &BackupStatus) -> Result<(), Failure> {
+        write(&match self.format {
+            Format::Simple => simple::backup(status),
+            Format::Json => json::backup(status),
+            Format::Fields => fields::backup(status),
+            Format::Table => table::backup(status),
         })
     }
 

@@ -6,7 +6,12 @@ use quorate_client::proto::{
     DeleteRangeResponse, MemberListResponse, PutResponse, RangeResponse, TxnResponse,
 };
 
-use super::{EndpointStatus, Printer, size};
+use super::{BackupStatus, EndpointStatus, Printer, size};
+
+pub(super) fn backup(status: &BackupStatus) -> Vec<u8> {
+    let BackupStatus { hash, revision, keys, .. } = status;
+    format!("{hash:x}, {revision}, {keys}, {}\n", status.size()).into_bytes()
+}
 
 pub(super) fn range(printer: &Printer, reply: &RangeResponse) -> Vec<u8> {
     pairs(printer, &reply.kvs)

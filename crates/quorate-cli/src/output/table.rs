@@ -4,7 +4,7 @@ use std::fmt;
 
 use quorate_client::proto::MemberListResponse;
 
-use super::{EndpointStatus, size};
+use super::{BackupStatus, EndpointStatus, size};
 
 /// Rows under a heading, each column as wide as its widest cell.
 #[derive(Debug)]
@@ -61,6 +61,13 @@ impl fmt::Display for Table {
         }
         writeln!(f, "{rule}+")
     }
+}
+
+pub(super) fn backup(status: &BackupStatus) -> Vec<u8> {
+    let mut table = Table::new(["HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE"]).aligned_right();
+    let BackupStatus { hash, revision, keys, .. } = status;
+    table.push(vec![format!("{hash:x}"), revision.to_string(), keys.to_string(), status.size()]);
+    table.to_string().into_bytes()
 }
 
 pub(super) fn members(reply: &MemberListResponse) -> Vec<u8> {

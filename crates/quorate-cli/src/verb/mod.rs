@@ -11,5 +11,6 @@ pub(crate) mod put;
 mod range;
 pub(crate) mod serve;
 pub(crate) mod sim;
+pub(crate) mod snapshot;
 pub(crate) mod status;
 pub(crate) mod txn;

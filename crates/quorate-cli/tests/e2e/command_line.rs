@@ -10,7 +10,8 @@ fn a_bare_call_says_what_the_program_can_do() {
     let output = quorate(&[]);
     assert!(output.status.success());
     let said = text(&output.stdout);
-    for verb in ["demo", "serve", "get", "put", "del", "txn", "status", "member", "sim"] {
+    for verb in ["demo", "serve", "get", "put", "del", "txn", "status", "member", "snapshot", "sim"]
+    {
         assert!(said.contains(&format!("\n  {verb} ")), "{verb} is missing:\n{said}");
     }
     assert!(said.contains("Exit codes"));

@@ -7,14 +7,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use quorate_cli::cluster::free_ports;
 
-use crate::harness::{program, quorate, text, wait_until};
+use crate::harness::{etcdctl, program, quorate, text, wait_until};
 
 /// A running demo and what it printed.
 struct Demo {
@@ -107,31 +107,6 @@ impl Drop for Demo {
 fn runs(process: &str) -> bool {
     // A process that nobody waited for yet is dead all the same.
     fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
-
-/// Output of etcdctl; `None` when there is none on this machine.
-fn etcdctl(endpoints: &str, arguments: &[&str], input: &str) -> Option<String> {
-    let child = Command::new("etcdctl")
-        .env("ETCDCTL_API", "3")
-        .args(["--endpoints", endpoints])
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) => {
-            assert!(env::var("CI").is_err(), "etcdctl does not start: {error}");
-            eprintln!("SKIPPED: etcdctl does not start ({error}); install etcd-client");
-            return None;
-        }
-    };
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = text(&output.stdout) + &text(&output.stderr);
-    assert!(output.status.success(), "etcdctl {arguments:?}: {said}");
-    Some(said)
 }
 
 #[test]

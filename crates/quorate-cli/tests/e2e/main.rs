@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod backup;
 mod bad_input;
 mod bench;
 mod command_line;

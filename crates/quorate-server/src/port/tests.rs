@@ -45,6 +45,7 @@ impl Port {
         let context = Arc::new(Context {
             backend: Fake::default(),
             max_request_bytes: MAX_REQUEST_BYTES,
+            quota_bytes: 0,
             incoming: Budget::new(incoming_bytes),
             metrics: Metrics::default(),
         });

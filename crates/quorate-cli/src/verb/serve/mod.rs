@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use quorate_server::{Server, ServerConfig};
+use quorate_server::{AutoCompaction, QUOTA_BYTES, Server, ServerConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -72,6 +72,17 @@ pub(crate) struct Arguments {
     /// Largest request, in bytes [default: 1572864]
     #[arg(long, value_name = "BYTES")]
     max_request_bytes: Option<String>,
+    /// Bytes that the store may have before writes are refused; 0 for the default, below zero for
+    /// no limit [default: 8589934592]
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    quota_backend_bytes: Option<String>,
+    /// What --auto-compaction-retention counts: periodic or revision [default: periodic]
+    #[arg(long, value_name = "MODE")]
+    auto_compaction_mode: Option<String>,
+    /// History to keep when the leader compacts without being asked: hours or a time such as 30m,
+    /// or a number of revisions; 0 for never [default: 0]
+    #[arg(long, value_name = "TIME|N")]
+    auto_compaction_retention: Option<String>,
     /// What is worth saying: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -142,6 +153,14 @@ impl Arguments {
             let bytes = number("max-request-bytes", &bytes)?;
             config.max_request_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         }
+        if let Some(bytes) = pick(self.quota_backend_bytes, "quota-backend-bytes") {
+            config.quota_backend_bytes = quota(&bytes)?;
+        }
+        let mode = pick(self.auto_compaction_mode, "auto-compaction-mode").unwrap_or_default();
+        let retention = pick(self.auto_compaction_retention, "auto-compaction-retention");
+        let retention = retention.as_deref().unwrap_or("0");
+        config.auto_compaction = AutoCompaction::parse(&mode, retention)
+            .map_err(|error| refusal::explain(&error.into()))?;
         let log_level = pick(self.log_level, "log-level").unwrap_or_else(|| "info".to_owned());
         let stop_when_input_closes = self.stop_when_input_closes;
         Ok(Start { config, log_level, without_effect, stop_when_input_closes })
@@ -160,6 +179,19 @@ fn one(flag: &str, text: &str) -> Result<String, Failure> {
             format!("--{flag} has {} addresses: {text:?}", urls.len()),
             "a node talks to the others at one address",
             format!("--{flag} http://HOST:PORT; to listen on every interface, http://0.0.0.0:PORT"),
+        )),
+    }
+}
+
+/// A quota as etcd's flag has it: none below zero, the default for zero.
+fn quota(text: &str) -> Result<Option<u64>, Failure> {
+    match text.trim().parse::<i64>() {
+        Ok(0) => Ok(Some(QUOTA_BYTES)),
+        Ok(bytes) => Ok(u64::try_from(bytes).ok()),
+        Err(_) => Err(Failure::usage(
+            format!("--quota-backend-bytes is {text:?}"),
+            "it must be a number of bytes, without a unit",
+            "--quota-backend-bytes 8589934592; 0 for the default, -1 for no limit",
         )),
     }
 }

@@ -1,5 +1,6 @@
 //! Clusters for tests, and waiting for conditions.
 
+mod etcdctl;
 mod random;
 
 use std::io;
@@ -14,6 +15,7 @@ use quorate_client::{CallError, Client, Options};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
+pub(crate) use etcdctl::{etcdctl, etcdctl_ends};
 pub(crate) use random::Random;
 
 /// How long anything that must happen may take; far more than it needs, so that a slow machine
@@ -75,8 +77,14 @@ impl Cluster {
     }
 
     pub(crate) fn start_node(&mut self, at: usize) {
+        self.start_node_with(at, &[]);
+    }
+
+    /// Starts a node with further flags.
+    pub(crate) fn start_node_with(&mut self, at: usize, flags: &[&str]) {
         let node = &self.plan.nodes[at];
-        let arguments = self.plan.serve_arguments(node);
+        let mut arguments = self.plan.serve_arguments(node);
+        arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let process = Process::start(program(), &arguments, &node.log_file).unwrap();
         self.processes[at] = Some(process);
     }

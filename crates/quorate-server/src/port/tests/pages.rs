@@ -1,10 +1,12 @@
 //! What plain HTTP gets.
 
 use quorate::Refusal;
+use quorate_kv::{Alarm, AlarmChange, AlarmKind, Command};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::backend::Backend as _;
 
 /// Head and body of the answer to a plain HTTP/1.1 request.
 async fn ask(port: &Port, method: &str, target: &str) -> (String, String) {
@@ -38,6 +40,24 @@ async fn other_paths_and_methods_are_refused() {
     assert!(head.starts_with("HTTP/1.1 405") && head.contains("GET, HEAD"), "{head}");
     let (head, body) = ask(&port, "HEAD", "/version").await;
     assert!(head.starts_with("HTTP/1.1 200") && body.is_empty(), "{head}");
+}
+
+#[tokio::test]
+async fn an_alarm_is_bad_health_unless_it_is_excluded() {
+    let port = Port::open().await;
+    let healthy = r#"{"health":"true","reason":""}"#;
+    let raise = |kind| Command::Alarm(AlarmChange::Raise(Alarm { kind, member: 1 }));
+    port.backend().call(raise(AlarmKind::NoSpace)).await.unwrap().result.unwrap();
+    let (head, body) = get(&port, "/health").await;
+    assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+    assert_eq!(body, r#"{"health":"false","reason":"ALARM NOSPACE"}"#);
+    assert_eq!(get(&port, "/health?exclude=NOSPACE").await.1, healthy);
+    assert_eq!(get(&port, "/readyz").await.1, "ok\n", "it serves what it can");
+    port.backend().call(raise(AlarmKind::Corrupt)).await.unwrap().result.unwrap();
+    let body = get(&port, "/health?exclude=NOSPACE").await.1;
+    assert_eq!(body, r#"{"health":"false","reason":"ALARM CORRUPT"}"#);
+    let both = "/health?exclude=CORRUPT&exclude=NOSPACE";
+    assert_eq!(get(&port, both).await.1, healthy);
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use quorate::{CallError, Refusal, StopReason, UnknownReason};
+use quorate::{CallError, Refusal, Snapshot as _, StopReason, UnknownReason};
+use quorate_kv::Store;
+use quorate_proto::etcdserverpb::AlarmType;
+use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
 use quorate_proto::etcdserverpb::response_op::Response;
 use quorate_proto::health::HealthCheckRequest;
 use quorate_proto::health::health_check_response::ServingStatus;
@@ -10,6 +13,7 @@ use quorate_proto::health::health_client::HealthClient;
 use tonic::Request;
 
 use super::*;
+use crate::backup::Backup;
 
 #[tokio::test]
 async fn keys_are_written_read_and_deleted_with_real_headers() {
@@ -179,6 +183,40 @@ async fn status_alarms_and_digests_answer_as_etcd_does() {
 
     let alarms = maintenance.alarm(pb::AlarmRequest::default()).await.unwrap().into_inner();
     assert_eq!(alarms.alarms, []);
+    let request = |action: AlarmAction, member_id, alarm: AlarmType| pb::AlarmRequest {
+        action: action.into(),
+        member_id,
+        alarm: alarm.into(),
+    };
+    let raise = request(AlarmAction::Activate, 0, AlarmType::Nospace);
+    let nospace = pb::AlarmMember { member_id: 0, alarm: AlarmType::Nospace.into() };
+    for _ in 0..2 {
+        let raised = maintenance.alarm(raise).await.unwrap().into_inner();
+        assert_eq!((raised.header.unwrap().revision, raised.alarms), (2, vec![nospace]));
+    }
+    let full = port.kv().await.put(put("a", "2")).await.unwrap_err();
+    let expected = (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded");
+    assert_eq!(seen(&full), expected);
+    let status = maintenance.status(pb::StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(status.errors, ["memberID:0 alarm:NOSPACE"]);
+    let get = |alarm| request(AlarmAction::Get, 9, alarm);
+    for (alarm, shown) in [(AlarmType::None, 1), (AlarmType::Nospace, 1), (AlarmType::Corrupt, 0)] {
+        let alarms = maintenance.alarm(get(alarm)).await.unwrap().into_inner();
+        assert_eq!(alarms.alarms, vec![nospace; shown]);
+    }
+    // No kind of alarm, no change; another member's alarm is another.
+    let none = request(AlarmAction::Deactivate, 0, AlarmType::None);
+    let other = request(AlarmAction::Deactivate, 9, AlarmType::Nospace);
+    let raise_none = request(AlarmAction::Activate, 0, AlarmType::None);
+    for request in [none, other, raise_none] {
+        assert_eq!(maintenance.alarm(request).await.unwrap().into_inner().alarms, []);
+    }
+    let clear = request(AlarmAction::Deactivate, 0, AlarmType::Nospace);
+    assert_eq!(maintenance.alarm(clear).await.unwrap().into_inner().alarms, [nospace]);
+    assert_eq!(maintenance.alarm(clear).await.unwrap().into_inner().alarms, []);
+    let odd = pb::AlarmRequest { alarm: 9, ..raise };
+    assert_eq!(maintenance.alarm(odd).await.unwrap_err().code(), Code::InvalidArgument);
+
     let hash = pb::HashKvRequest { revision: 0 };
     let hash = maintenance.hash_kv(hash).await.unwrap().into_inner();
     assert_eq!((hash.compact_revision, hash.hash_revision), (-1, 2));
@@ -201,6 +239,50 @@ async fn status_alarms_and_digests_answer_as_etcd_does() {
     *port.backend().waiting_for.lock().unwrap() = Some(waiting_for.clone());
     let status = maintenance.status(pb::StatusRequest {}).await.unwrap().into_inner();
     assert_eq!(status.errors, vec!["etcdserver: no leader".to_owned(), waiting_for]);
+}
+
+#[tokio::test]
+async fn a_snapshot_is_streamed_whole_and_few_at_once() {
+    let port = Port::open().await;
+    let mut kv = port.kv().await;
+    for number in 0..40 {
+        kv.put(put(&format!("k{number}"), "v".repeat(50_000))).await.unwrap();
+    }
+    let mut maintenance = MaintenanceClient::new(port.channel().await);
+    let mut stream = maintenance.snapshot(pb::SnapshotRequest {}).await.unwrap().into_inner();
+    kv.put(put("later", "1")).await.unwrap();
+    let (mut bytes, mut remaining) = (Vec::new(), u64::MAX);
+    while let Some(message) = stream.message().await.unwrap() {
+        assert!(!message.blob.is_empty() && message.blob.len() <= 64 << 10);
+        assert_eq!((message.header.unwrap().revision, &*message.version), (41, "quorate-1"));
+        bytes.extend_from_slice(&message.blob);
+        remaining = message.remaining_bytes;
+    }
+    assert_eq!((remaining, bytes.len() % 512), (0, 32));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &bytes).unwrap();
+    let mut backup = Backup::open(file.path()).unwrap();
+    let mut store = Store::default();
+    store.restore(&mut backup.content().unwrap()).unwrap();
+    assert_eq!(store.view().stats().keys, 40, "it is of the moment when it was asked for");
+
+    // Streams that nobody reads keep their places until they are closed.
+    let mut idle = Vec::new();
+    let refused = loop {
+        match maintenance.snapshot(pb::SnapshotRequest {}).await {
+            Ok(stream) => idle.push(stream),
+            Err(status) => break status,
+        }
+        assert!(idle.len() < 100, "there is no bound");
+    };
+    assert_eq!(seen(&refused), (Code::ResourceExhausted, "etcdserver: too many requests"));
+    drop(idle);
+    let opened = async {
+        while maintenance.snapshot(pb::SnapshotRequest {}).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), opened).await.unwrap();
 }
 
 #[tokio::test]

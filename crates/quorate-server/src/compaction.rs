@@ -1,0 +1,313 @@
+//! Compaction without being asked, with etcd's two meanings of a retention.
+//!
+//! *Periodic* keeps what was written within a time: every member notes the revision ten times per
+//! period (of an hour at most), and compacts to what it noted a whole period ago. *Revision* keeps a
+//! number of revisions, and looks every five minutes. Only the leader compacts, through the log like
+//! any client; the others note along, so that one that comes to lead need not wait for a period.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate::Consistency;
+use quorate_kv::{Command, KvError, Revision};
+use tokio::time::Instant;
+
+use crate::api_error::ApiError;
+use crate::backend::{Backend, Context};
+use crate::config::ConfigError;
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// Notes per period, or per hour of a longer one.
+const NOTES: u32 = 10;
+/// How often revisions are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(300);
+
+/// What automatic compaction keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AutoCompaction {
+    /// What was written within a time.
+    Periodic(Duration),
+    /// So many revisions.
+    Revision(i64),
+}
+
+impl AutoCompaction {
+    /// Reads etcd's two flags, `--auto-compaction-mode` and `--auto-compaction-retention`; a
+    /// retention of zero means none.
+    ///
+    /// # Errors
+    ///
+    /// When the mode is unknown, or the retention is none of that mode.
+    pub fn parse(mode: &str, retention: &str) -> Result<Option<Self>, ConfigError> {
+        let wrong = |why| ConfigError::Retention { text: retention.to_owned(), why };
+        let count = retention.parse::<i64>().ok();
+        if count.is_some_and(|count| count < 0) {
+            return Err(wrong("is below zero"));
+        }
+        match mode {
+            "" | "periodic" => {
+                let period = match count {
+                    // A number alone counts hours.
+                    Some(hours) => {
+                        u32::try_from(hours).ok().and_then(|hours| HOUR.checked_mul(hours))
+                    }
+                    None => duration(retention),
+                };
+                let period =
+                    period.ok_or_else(|| wrong("is neither hours nor a time such as 30m"))?;
+                if !period.is_zero() && period < Duration::from_secs(1) {
+                    return Err(wrong("is less than a second"));
+                }
+                Ok((!period.is_zero()).then_some(Self::Periodic(period)))
+            }
+            "revision" => {
+                let count = count.ok_or_else(|| wrong("is no number of revisions"))?;
+                Ok((count > 0).then_some(Self::Revision(count)))
+            }
+            _ => Err(ConfigError::CompactionMode { text: mode.to_owned() }),
+        }
+    }
+}
+
+/// A time as Go writes it: `1h30m`, `90s`, `1.5h`.
+fn duration(text: &str) -> Option<Duration> {
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    let mut nanoseconds = 0_u64;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let end = rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
+        let (number, behind) = rest.split_at(end);
+        let unit_end =
+            behind.find(|character: char| character.is_ascii_digit() || character == '.');
+        let (unit, behind) = behind.split_at(unit_end.unwrap_or(behind.len()));
+        let scale: u64 = match unit {
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            _ => return None,
+        };
+        let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+        if whole.is_empty() && part.is_empty() {
+            return None;
+        }
+        let digits = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<u64>().ok() };
+        let mut sum = digits(whole)?.checked_mul(scale)?;
+        // Beyond nine digits there is less than a nanosecond of anything but hours and minutes.
+        let part = &part[..part.len().min(9)];
+        let divisor = 10_u64.pow(u32::try_from(part.len()).ok()?);
+        let part = u128::from(digits(part)?) * u128::from(scale) / u128::from(divisor);
+        sum = sum.checked_add(u64::try_from(part).ok()?)?;
+        nanoseconds = nanoseconds.checked_add(sum)?;
+        rest = behind;
+    }
+    Some(Duration::from_nanos(nanoseconds))
+}
+
+/// Decides when to compact, and to which revision.
+#[derive(Debug)]
+struct Compactor {
+    keeps: AutoCompaction,
+    /// Revisions of the past period, the oldest first.
+    noted: VecDeque<Revision>,
+    /// When something was compacted last, since the start.
+    done_at: Duration,
+    done: Revision,
+}
+
+impl Compactor {
+    const fn new(keeps: AutoCompaction) -> Self {
+        let noted = VecDeque::new();
+        Self { keeps, noted, done_at: Duration::ZERO, done: Revision::ZERO }
+    }
+
+    /// How long to wait before the store is looked at again.
+    fn pause(&self) -> Duration {
+        match self.keeps {
+            AutoCompaction::Periodic(period) => period.min(HOUR) / NOTES,
+            AutoCompaction::Revision(_) => COUNT_EVERY,
+        }
+    }
+
+    /// Notes the revision of the store; comes before each pause.
+    fn note(&mut self, revision: Revision) {
+        let AutoCompaction::Periodic(period) = self.keeps else { return };
+        let pauses = period.as_nanos() / self.pause().as_nanos().max(1);
+        self.noted.push_back(revision);
+        while self.noted.len() as u128 > pauses + 1 {
+            self.noted.pop_front();
+        }
+    }
+
+    /// The revision to compact to, if it is time; comes behind each pause.
+    fn due(&self, now: Duration, latest: Revision) -> Option<Revision> {
+        let revision = match self.keeps {
+            AutoCompaction::Periodic(period) => {
+                let waited = now.saturating_sub(self.done_at) >= period.min(HOUR);
+                self.noted.front().copied().filter(|_| waited)?
+            }
+            AutoCompaction::Revision(count) => Revision(latest.get() - count),
+        };
+        (revision > Revision::ZERO && revision != self.done).then_some(revision)
+    }
+
+    const fn compacted(&mut self, now: Duration, revision: Revision) {
+        (self.done_at, self.done) = (now, revision);
+    }
+}
+
+/// Compacts for as long as it is polled.
+pub(crate) async fn run<B: Backend>(keeps: AutoCompaction, context: Arc<Context<B>>) {
+    let mut compactor = Compactor::new(keeps);
+    let start = Instant::now();
+    loop {
+        if let Some(revision) = latest(&context).await {
+            compactor.note(revision);
+        }
+        tokio::time::sleep(compactor.pause()).await;
+        let Some(latest) = latest(&context).await else { continue };
+        let Some(revision) = compactor.due(start.elapsed(), latest) else { continue };
+        let standing = context.backend.standing();
+        if standing.leader != Some(standing.member_id) {
+            continue;
+        }
+        match compact(&context, revision).await {
+            Ok(()) => {
+                compactor.compacted(start.elapsed(), revision);
+                tracing::info!(%revision, "compacted automatically");
+            }
+            Err(error) => {
+                let error = error.text();
+                tracing::warn!(%revision, %error, "not compacted; it is tried again");
+            }
+        }
+    }
+}
+
+/// Revision of the store, unless the node serves nobody.
+async fn latest<B: Backend>(context: &Context<B>) -> Option<Revision> {
+    context.check_serving().ok()?;
+    context.stats(Consistency::Local).await.ok().map(|stats| stats.revision)
+}
+
+async fn compact<B: Backend>(context: &Context<B>, revision: Revision) -> Result<(), ApiError> {
+    match context.backend.call(Command::Compact(revision)).await?.result {
+        // Somebody else compacted further.
+        Ok(_) | Err(KvError::Compacted) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn the_flags_mean_what_they_mean_to_etcd() {
+        let periodic = |period| Ok(Some(AutoCompaction::Periodic(period)));
+        for (retention, period) in [
+            ("1", HOUR),
+            ("72h", 72 * HOUR),
+            ("30m", 30 * MINUTE),
+            ("1h30m", 90 * MINUTE),
+            ("1.5h", 90 * MINUTE),
+            ("90s", 90 * MINUTE / 60),
+            ("2000ms", Duration::from_secs(2)),
+        ] {
+            assert_eq!(AutoCompaction::parse("periodic", retention), periodic(period));
+            assert_eq!(AutoCompaction::parse("", retention), periodic(period), "the default");
+        }
+        let revisions = AutoCompaction::parse("revision", "1000");
+        assert_eq!(revisions, Ok(Some(AutoCompaction::Revision(1000))));
+        for (mode, retention) in [("periodic", "0"), ("periodic", "0s"), ("revision", "0")] {
+            assert_eq!(AutoCompaction::parse(mode, retention), Ok(None), "{mode} {retention}");
+        }
+        for (mode, retention) in [
+            ("revision", "1h"),
+            ("revision", "-1"),
+            ("periodic", "-1"),
+            ("periodic", "-1h"),
+            ("periodic", "1d"),
+            ("periodic", "h"),
+            ("periodic", ".h"),
+            ("periodic", "1h1"),
+            ("periodic", ""),
+            ("periodic", "1ms"),
+            ("periodic", "99999999999999999999"),
+            ("periodic", "9999999999999h"),
+            ("sometimes", "1"),
+        ] {
+            assert!(AutoCompaction::parse(mode, retention).is_err(), "{mode} {retention}");
+        }
+    }
+
+    /// What a compactor does in a store that makes a revision a second; by minutes.
+    fn schedule(keeps: AutoCompaction, length: Duration) -> Vec<(u64, i64)> {
+        let mut compactor = Compactor::new(keeps);
+        let revision = |now: Duration| Revision(1 + i64::try_from(now.as_secs()).unwrap());
+        let (mut now, mut done) = (Duration::ZERO, Vec::new());
+        while now < length {
+            compactor.note(revision(now));
+            now += compactor.pause();
+            if let Some(due) = compactor.due(now, revision(now)) {
+                compactor.compacted(now, due);
+                done.push((now.as_secs() / 60, due.get()));
+            }
+        }
+        done
+    }
+
+    /// The minutes at which a store with this period is compacted; checks what each leaves.
+    fn minutes(period: Duration, length: Duration) -> Vec<u64> {
+        let done = schedule(AutoCompaction::Periodic(period), length);
+        let pause = period.min(HOUR) / NOTES;
+        for (minute, revision) in &done {
+            let kept = minute * 60 - u64::try_from(revision - 1).unwrap();
+            let is_first = *revision == 1;
+            assert!(is_first || (period..=period + pause).contains(&Duration::from_secs(kept)));
+        }
+        done.into_iter().map(|(minute, _)| minute).collect()
+    }
+
+    #[test]
+    fn a_period_is_kept_and_compacted_once_a_period_or_once_an_hour() {
+        assert_eq!(minutes(10 * MINUTE, 35 * MINUTE), [10, 20, 30]);
+        assert_eq!(minutes(3 * HOUR, 6 * HOUR), [60, 192, 252, 312]);
+    }
+
+    #[test]
+    fn a_number_of_revisions_is_kept() {
+        let done = schedule(AutoCompaction::Revision(500), 21 * MINUTE);
+        assert_eq!(done, [(10, 101), (15, 401), (20, 701), (25, 1001)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_leader_compacts() {
+        let context = Fake::context();
+        for number in 0..100_u8 {
+            let put = quorate_kv::Put::new(b"k", &[number]);
+            context.backend.call(Command::Put(put)).await.unwrap();
+        }
+        let task = tokio::spawn(run(AutoCompaction::Revision(40), Arc::clone(&context)));
+        let compacted = || {
+            let machine = context.backend.machine.lock().unwrap();
+            machine.store().as_view().compact_revision().map_or(0, Revision::get)
+        };
+        context.backend.standing.lock().unwrap().leader = Some(0x99);
+        tokio::time::sleep(HOUR).await;
+        assert_eq!(compacted(), 0, "another member leads");
+        context.backend.standing.lock().unwrap().leader = Some(0x0e);
+        tokio::time::sleep(2 * COUNT_EVERY).await;
+        assert_eq!(compacted(), 61);
+        task.abort();
+    }
+}
