@@ -35,7 +35,12 @@ impl Budget {
 
     /// Counts what a body brings against the budget.
     pub(crate) fn meter<B>(&self, body: B) -> Metered<B> {
-        Metered { body, budget: self.clone(), held: 0 }
+        Metered { body, held: self.hold() }
+    }
+
+    /// Begins to count what a request brings.
+    pub(crate) fn hold(&self) -> Held {
+        Held { budget: self.clone(), bytes: 0 }
     }
 
     /// Bytes that are held.
@@ -44,18 +49,40 @@ impl Budget {
     }
 }
 
+/// Bytes of one request that count against a budget until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Held {
+    /// Counts more bytes.
+    ///
+    /// # Errors
+    ///
+    /// When too many are held; the request is to be given up.
+    pub(crate) fn add(&mut self, bytes: usize) -> Result<(), Status> {
+        self.bytes += bytes;
+        let before = self.budget.held.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > self.budget.limit {
+            return Err(ApiError::from(Refusal::Overloaded).into());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// A request's body whose bytes count against a budget until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Metered<B> {
     body: B,
-    budget: Budget,
-    held: usize,
-}
-
-impl<B> Drop for Metered<B> {
-    fn drop(&mut self) {
-        self.budget.held.fetch_sub(self.held, Ordering::Relaxed);
-    }
+    held: Held,
 }
 
 impl<B> Body for Metered<B>
@@ -75,14 +102,8 @@ where
             Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
             None => return Poll::Ready(None),
         };
-        let bytes = frame.data_ref().map_or(0, Bytes::len);
-        self.held += bytes;
-        let before = self.budget.held.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > self.budget.limit {
-            let refusal = Status::from(ApiError::from(Refusal::Overloaded));
-            return Poll::Ready(Some(Err(refusal.into())));
-        }
-        Poll::Ready(Some(Ok(frame)))
+        let counted = self.held.add(frame.data_ref().map_or(0, Bytes::len));
+        Poll::Ready(Some(counted.map(|()| frame).map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,10 +1,12 @@
 //! A backend without replication, which fails as it is told.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use quorate::{Applying, CallError, Consistency, EntryId, Refusal, StateMachine as _};
 use quorate_kv::{Answer, Command, KvMachine, Query, Reply};
 use quorate_proto::etcdserverpb as pb;
+use tokio::sync::watch;
 
 use crate::backend::{Backend, Context, Standing};
 use crate::budget::Budget;
@@ -23,6 +25,26 @@ pub(crate) struct Fake {
     pub(crate) no_quorum: Mutex<Option<Refusal>>,
     /// Whom the node says that it waits for.
     pub(crate) waiting_for: Mutex<Option<String>>,
+    /// Whether calls wait until this says that they may end.
+    pub(crate) holds_calls: watch::Sender<bool>,
+    /// Calls that have begun and neither ended nor been given up.
+    pub(crate) under_way: AtomicUsize,
+}
+
+/// Counts a call for as long as somebody waits for it.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl<'a> UnderWay<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 pub(crate) const STANDING: Standing = Standing {
@@ -43,6 +65,8 @@ impl Default for Fake {
             next_call: Mutex::default(),
             no_quorum: Mutex::default(),
             waiting_for: Mutex::default(),
+            holds_calls: watch::Sender::new(false),
+            under_way: AtomicUsize::new(0),
         }
     }
 }
@@ -62,6 +86,8 @@ impl Fake {
 
 impl Backend for Fake {
     async fn call(&self, command: Command) -> Result<Reply, CallError> {
+        let _under_way = UnderWay::begin(&self.under_way);
+        self.holds_calls.subscribe().wait_for(|holds| !holds).await.unwrap();
         if let Some(error) = self.next_call.lock().unwrap().take() {
             return Err(error);
         }

@@ -24,6 +24,7 @@ mod error;
 mod fake;
 mod forgiving;
 mod health;
+mod http2;
 mod kv;
 mod lease;
 mod maintenance;

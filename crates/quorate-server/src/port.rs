@@ -4,11 +4,14 @@
 //! caller, which is best single-threaded. A connection ends with its client, with a protocol error,
 //! or with the server: then requests under way are finished, for a while.
 
+use std::error::Error;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -17,22 +20,17 @@ use tokio::time::{sleep, timeout};
 
 use crate::backend::Backend;
 use crate::error::ServeError;
-use crate::forgiving::Forgiving;
+use crate::forgiving::{Forgiving, Protocol};
+use crate::http2;
 use crate::route::Router;
 
 /// How long requests under way may take to finish when the server stops.
 const GRACE: Duration = Duration::from_secs(3);
 /// Pause after a connection could not be accepted, for want of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long a client may take to send the head of an HTTP/1.1 request.
+/// How long a client may take to say its version of HTTP, and to send the head of an HTTP/1.1
+/// request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a silent client is asked whether it is still there: etcd's setting.
-const PING_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
-/// How long its answer may take.
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Most requests under way on one HTTP/2 connection; further ones wait in the client.
-const MAX_STREAMS: u32 = 4096;
-
 /// Opens a listener.
 pub(crate) async fn listen(address: &str) -> Result<TcpListener, ServeError> {
     let failed = |source| ServeError::Listen { address: address.to_owned(), source };
@@ -94,21 +92,25 @@ async fn connection<B: Backend>(
         // The client is gone already, or answers a little later than it could.
         tracing::debug!(%client, %error, "a connection keeps its delay");
     }
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .keep_alive_interval(Some(PING_INTERVAL))
-        .keep_alive_timeout(PING_TIMEOUT);
-    let served = builder.serve_connection(TokioIo::new(Forgiving::new(stream)), router);
-    tokio::pin!(served);
-    let ended = tokio::select! {
-        ended = served.as_mut() => ended,
-        _ = stop.changed() => {
-            served.as_mut().graceful_shutdown();
-            served.await
+    let mut stream = Forgiving::new(stream);
+    let ended: Result<(), Box<dyn Error>> = match timeout(HEAD_TIMEOUT, stream.protocol()).await {
+        Err(_) => Err("nothing came in time".into()),
+        Ok(Err(error)) => Err(error.into()),
+        Ok(Ok(Protocol::Http2)) => {
+            http2::serve(stream, &Arc::new(router), stop).await.map_err(Into::into)
+        }
+        Ok(Ok(Protocol::Other)) => {
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            let mut served = pin!(builder.serve_connection(TokioIo::new(stream), router));
+            let ended = tokio::select! {
+                ended = served.as_mut() => ended,
+                _ = stop.changed() => {
+                    served.as_mut().graceful_shutdown();
+                    served.await
+                }
+            };
+            ended.map_err(Into::into)
         }
     };
     if let Err(error) = ended {

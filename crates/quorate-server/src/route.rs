@@ -4,12 +4,14 @@
 //! stack makes by itself, before a service sees the request, get the words that etcd's clients know.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use hyper::body::Incoming;
+use hyper::body::Body as HttpBody;
 use quorate_proto::etcdserverpb::cluster_server::ClusterServer;
 use quorate_proto::etcdserverpb::kv_server::KvServer;
 use quorate_proto::etcdserverpb::lease_server::LeaseServer;
@@ -30,6 +32,22 @@ use crate::lease::LeaseService;
 use crate::maintenance::MaintenanceService;
 use crate::pages;
 use crate::watch::WatchService;
+
+/// The header of who wants an error at once where there is no leader.
+pub(crate) const WANTS_LEADER: &str = "hasleader";
+
+/// What a client sends, by whichever version of HTTP.
+pub(crate) trait Incoming:
+    HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static
+{
+}
+
+impl<T> Incoming for T
+where
+    T: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    T::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+}
 
 /// The gRPC services.
 pub(crate) const SERVICES: [&str; 6] = [
@@ -52,6 +70,11 @@ pub(crate) struct Method {
 impl Method {
     const fn unary(service: usize, name: &'static str) -> Self {
         Self { service, name, kind: "unary" }
+    }
+
+    /// The number of its service, and its name.
+    pub(crate) const fn path(&self) -> (usize, &'static str) {
+        (self.service, self.name)
     }
 
     /// The labels of the method's metrics.
@@ -141,8 +164,13 @@ impl<B: Backend> Router<B> {
         }
     }
 
+    /// What the services share.
+    pub(crate) const fn context(&self) -> &Shared<B> {
+        &self.context
+    }
+
     /// Hands a request to the service of a method.
-    fn serve(&self, service: usize, request: Request<Incoming>) -> Answer {
+    fn serve<T: Incoming>(&self, service: usize, request: Request<T>) -> Answer {
         let request = request.map(|body| self.context.incoming.meter(body));
         match service {
             0 => self.kv.clone().call(request),
@@ -154,12 +182,12 @@ impl<B: Backend> Router<B> {
         }
     }
 
-    fn grpc(&self, request: Request<Incoming>) -> Routed<B> {
+    fn grpc<T: Incoming>(&self, request: Request<T>) -> Routed<B> {
         let Some(number) = method(request.uri().path()) else {
             return Routed::Ready(Some(unknown(request.uri().path()).into_http()));
         };
         self.context.metrics.started(number);
-        let wants_leader = request.headers().get("hasleader").is_some_and(|value| value == "true");
+        let wants_leader = request.headers().get(WANTS_LEADER).is_some_and(|value| value == "true");
         let answer = if wants_leader && self.context.backend.standing().leader.is_none() {
             let refusal = self.context.backend.refusal().map_or(ApiError::NoLeader, Into::into);
             let response = Status::from(refusal).into_http();
@@ -171,16 +199,18 @@ impl<B: Backend> Router<B> {
     }
 }
 
-impl<B: Backend> hyper::service::Service<Request<Incoming>> for Router<B> {
+impl<B: Backend, T: Incoming> hyper::service::Service<Request<T>> for Router<B> {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Routed<B>;
 
-    fn call(&self, request: Request<Incoming>) -> Routed<B> {
+    fn call(&self, request: Request<T>) -> Routed<B> {
         if is_grpc(request.headers()) {
             self.grpc(request)
         } else {
             let context = Shared::clone(&self.context);
+            // A page is asked for by its head alone.
+            let request = request.map(drop);
             Routed::Page(Box::pin(async move { Ok(pages::serve(&context, &request).await) }))
         }
     }
@@ -213,12 +243,12 @@ impl<B> Future for Routed<B> {
     }
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// The number of the method with a path, as in `/etcdserverpb.KV/Put`.
-fn method(path: &str) -> Option<usize> {
+pub(crate) fn method(path: &str) -> Option<usize> {
     let (service, name) = path.strip_prefix('/')?.split_once('/')?;
     METHODS.iter().position(|method| method.name == name && SERVICES[method.service] == service)
 }

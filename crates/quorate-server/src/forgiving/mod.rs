@@ -13,6 +13,7 @@
 mod headers;
 mod huffman;
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -170,26 +171,66 @@ impl<S> Forgiving<S> {
     }
 }
 
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/2, by its preface.
+    Http2,
+    /// Anything else.
+    Other,
+}
+
+impl<S: AsyncRead + Unpin> Forgiving<S> {
+    /// Waits until the first bytes tell what the client speaks; they are kept.
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks first.
+    pub(crate) async fn protocol(&mut self) -> io::Result<Protocol> {
+        poll_fn(|task| self.poll_protocol(task)).await
+    }
+
+    fn poll_protocol(&mut self, task: &mut Context<'_>) -> Poll<io::Result<Protocol>> {
+        loop {
+            match self.filter.state {
+                State::Preface => ready!(self.poll_fill(task))?,
+                State::Frame(_) => return Poll::Ready(Ok(Protocol::Http2)),
+                State::Open if self.filter.passed.starts_with(PREFACE) => {
+                    return Poll::Ready(Ok(Protocol::Http2));
+                }
+                State::Open => return Poll::Ready(Ok(Protocol::Other)),
+            }
+        }
+    }
+
+    /// Reads once, for the filter.
+    fn poll_fill(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut chunk = [0; CHUNK];
+        let mut chunk = ReadBuf::new(&mut chunk);
+        ready!(Pin::new(&mut self.stream).poll_read(task, &mut chunk))?;
+        if chunk.filled().is_empty() {
+            self.filter.finish();
+        } else {
+            self.filter.take(chunk.filled());
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Forgiving<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         task: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, filter } = self.get_mut();
-        while filter.passed.is_empty() {
-            if filter.state == State::Open {
-                return Pin::new(stream).poll_read(task, buffer);
+        let this = self.get_mut();
+        while this.filter.passed.is_empty() {
+            if this.filter.state == State::Open {
+                return Pin::new(&mut this.stream).poll_read(task, buffer);
             }
-            let mut chunk = [0; CHUNK];
-            let mut chunk = ReadBuf::new(&mut chunk);
-            ready!(Pin::new(&mut *stream).poll_read(task, &mut chunk))?;
-            if chunk.filled().is_empty() {
-                filter.finish();
-            } else {
-                filter.take(chunk.filled());
-            }
+            ready!(this.poll_fill(task))?;
         }
+        let filter = &mut this.filter;
         let bytes = filter.passed.len().min(buffer.remaining());
         buffer.put_slice(&filter.passed[..bytes]);
         filter.passed.drain(..bytes);

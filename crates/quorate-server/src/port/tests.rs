@@ -5,6 +5,7 @@ mod limits;
 mod pages;
 mod raw;
 mod services;
+mod streams;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
