@@ -19,6 +19,8 @@ pub enum EntryKind {
     Membership = 2,
     /// A command for the state machine: the only kind that the application's index counts.
     Command = 3,
+    /// Opens, keeps alive or closes a client's session; the state machine does not see it.
+    Session = 4,
 }
 
 impl EntryKind {
@@ -29,6 +31,7 @@ impl EntryKind {
             1 => Some(Self::Opening),
             2 => Some(Self::Membership),
             3 => Some(Self::Command),
+            4 => Some(Self::Session),
             _ => None,
         }
     }
@@ -81,7 +84,9 @@ impl Run {
     pub const fn is_well_formed(&self) -> bool {
         match self.kind {
             EntryKind::Membership => self.count == 1 && self.membership.is_some(),
-            EntryKind::Opening | EntryKind::Command => self.count > 0 && self.membership.is_none(),
+            EntryKind::Opening | EntryKind::Command | EntryKind::Session => {
+                self.count > 0 && self.membership.is_none()
+            }
         }
     }
 

@@ -195,6 +195,8 @@ mod picked {
         // Reads.
         M40 ReadBeforeOpening core Worlds Scenario "read/read_waits_for_opening_entry"
             "a read is indexed before the leader's first entry is committed";
+        M44 DuplicatesAtProposeOnly core Worlds Node "applier::tests::a_command_of_a_session_is_executed_once_whatever_leader_proposes_it"
+            "a command that is sent again is recognised where it is proposed, and not where it is executed";
 
         // Storage and identity.
         M36 PrefixGoneTooEarly core Test Log "crash::a_crash_at_every_operation_loses_nothing_acknowledged"

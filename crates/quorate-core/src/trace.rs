@@ -78,6 +78,7 @@ impl Display for Run {
         match (self.kind, &self.membership) {
             (EntryKind::Command, None) => Ok(()),
             (EntryKind::Opening, None) => write!(f, "(opening)"),
+            (EntryKind::Session, None) => write!(f, "(session)"),
             (_, Some(membership)) => write!(f, "({membership})"),
             (EntryKind::Membership, None) => write!(f, "(no membership)"),
         }

@@ -28,6 +28,7 @@ use quorate::replica::{
     CallId, Frame, Origin, Replica, ReplicaConfig, ReplicaEffect, ReplicaInput, ReplicaStart,
 };
 use quorate::roster::{Member, Roster};
+use quorate::sessions::Stamp;
 use quorate::transport::codec::{self, Ends, FrameLimits};
 use quorate::transport::frame::{Parsed, parse};
 use quorate_core::{
@@ -220,7 +221,10 @@ impl Cluster {
             let mut command = Vec::new();
             Command::Put(Put::new(&self.key(), &VALUE)).encode(&mut command).unwrap();
             let call = CallId(self.operations);
-            self.give(leader, ReplicaInput::Call { call, command: command.into() });
+            self.give(
+                leader,
+                ReplicaInput::Call { call, command: command.into(), stamp: Stamp::None },
+            );
         }
         self.settle();
     }

@@ -26,7 +26,7 @@ enum Needs {
 }
 
 /// What a cluster goes through, by the names of the world's counters.
-const STEPS: [(&str, Needs); 14] = [
+const STEPS: [(&str, Needs); 17] = [
     ("acknowledged", Needs::Nothing),
     ("dry run", Needs::Nothing),
     ("campaign", Needs::Nothing),
@@ -39,6 +39,9 @@ const STEPS: [(&str, Needs); 14] = [
     ("read back", Needs::Faults),
     ("torn tail cut", Needs::Faults),
     ("recovery failed", Needs::Faults),
+    ("sent again", Needs::Faults),
+    ("duplicates", Needs::Faults),
+    ("session expired", Needs::Faults),
     ("just a quorum mended", Needs::Network),
     ("partitions overlap", Needs::Network),
 ];

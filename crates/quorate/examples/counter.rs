@@ -29,7 +29,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         nodes.push(node.data_dir(format!("data/counter/n{number}")).start().await?);
     }
     nodes[0].ready().await?;
-    let total = nodes[0].client().call(5).await?; // durable on a majority
+    let session = nodes[0].client().session().await?;
+    let total = session.call(5).await?; // durable on a majority, exactly once
     let seen = nodes[1].client().read((), Consistency::Linearizable).await?;
     println!("the counter stands at {total}, and another node sees {seen}");
     assert!(seen >= total);

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, CodecError};
 use crate::error::{CallError, Refusal};
 use crate::machine::StateMachine;
 use crate::runtime::port::{self, Port};
 use crate::runtime::shared::Shared;
+use crate::session::{Session, SessionConfig};
+use crate::sessions::{SessionId, SessionRequest, Stamp};
 
 /// How fresh a query's answer has to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +77,71 @@ impl<M: StateMachine> Client<M> {
         drop(command);
         let Inner { shared, port } = &*self.inner;
         port.call(shared, bytes).await
+    }
+
+    /// Opens a session: calls through it are applied exactly once, whatever is lost on the way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::call`]. Nothing was applied.
+    pub async fn session(&self) -> Result<Session<M>, CallError> {
+        self.session_with(SessionConfig::default()).await
+    }
+
+    /// As [`Client::session`], with other times.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::session`].
+    pub async fn session_with(&self, config: SessionConfig) -> Result<Session<M>, CallError> {
+        Session::open(self.clone(), config).await
+    }
+
+    /// Sends a command of a session once, for a server that passes on the sessions of its own
+    /// clients. Whoever sends it again, through this node or another, with the same session and
+    /// sequence, is given the same reply. A stamp that asks for something else is refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`], and [`CallError::Expired`].
+    pub async fn call_as(&self, command: M::Command, stamp: Stamp) -> Result<M::Reply, CallError> {
+        let mut bytes = Vec::new();
+        command.encode(&mut bytes).map_err(Refusal::Unencodable)?;
+        drop(command);
+        let Inner { shared, port } = &*self.inner;
+        match stamp {
+            Stamp::None => port.call(shared, bytes).await,
+            Stamp::Command { .. } => port.call_stamped(shared, Arc::new(bytes), stamp).await,
+            Stamp::Session { .. } => {
+                let error =
+                    CodecError::Unencodable("a command with a session's request".to_owned());
+                Err(Refusal::Unencodable(error).into())
+            }
+        }
+    }
+
+    /// Opens, keeps alive or closes a session, for such a server. Sent once; sending it again does
+    /// no harm, but for a session too many that expires by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call_as`].
+    pub async fn request_session(
+        &self,
+        session: SessionId,
+        request: SessionRequest,
+    ) -> Result<SessionId, CallError> {
+        let Inner { shared, port } = &*self.inner;
+        port.request_session(shared, session, request).await
+    }
+
+    pub(crate) async fn send_stamped(
+        &self,
+        command: &Arc<Vec<u8>>,
+        stamp: Stamp,
+    ) -> Result<M::Reply, CallError> {
+        let Inner { shared, port } = &*self.inner;
+        port.call_stamped(shared, Arc::clone(command), stamp).await
     }
 
     /// Answers a query from this node's state, as fresh as `consistency` says.

@@ -1,8 +1,9 @@
 //! How a call or a read ends when it does not end with an answer.
 //!
 //! A call ends in one of three ways, as a type: applied (`Ok`), refused (certainly not applied), or
-//! unknown (it may have been applied, or may yet be). Nothing is ever sent twice on a caller's
-//! behalf, so that *unknown* never hides a second execution.
+//! unknown (it may have been applied, or may yet be). Without a session nothing is ever sent twice
+//! on a caller's behalf; with one, what is sent twice is applied once. So *unknown* never hides a
+//! second execution, and neither does an expired session.
 
 use std::time::Duration;
 
@@ -20,6 +21,17 @@ pub enum CallError {
     /// The command may have been applied, or may yet be: sending it again could apply it twice.
     #[error("the outcome is unknown: {0}")]
     Unknown(#[from] UnknownReason),
+    /// The session expired, was evicted or closed. The command will not be applied any more.
+    #[error("{}", if *maybe_applied {
+        "the session has expired; the command may have been applied before that, and will not be \
+         any more"
+    } else {
+        "the session has expired; the command was certainly not applied"
+    })]
+    Expired {
+        /// Whether it may have been applied before the session expired.
+        maybe_applied: bool,
+    },
 }
 
 /// Why something was refused. Whatever it was, it had no effect.
@@ -53,6 +65,9 @@ pub enum Refusal {
         /// Bytes that are allowed.
         limit: usize,
     },
+    /// Too many calls of the session are open.
+    #[error("too many calls of the session are open; wait for some to end")]
+    SessionCrowded,
     /// The command has no encoding.
     #[error(transparent)]
     Unencodable(#[from] CodecError),
@@ -89,6 +104,13 @@ pub enum UnknownReason {
     /// The command was applied, but its reply cannot be read.
     #[error("the command was applied, but its reply cannot be read: {0}")]
     Reply(CodecError),
+    /// The command was applied, once, but its reply was lost on the way and not kept: it was too
+    /// large, or has no encoding.
+    #[error("the command was applied, but its reply was lost and not kept")]
+    ReplyLost,
+    /// The caller had said before that it waits for this command no more.
+    #[error("the reply of the command was acknowledged before")]
+    Acknowledged,
 }
 
 /// Why a node stopped.

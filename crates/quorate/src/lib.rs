@@ -37,7 +37,8 @@
 //!         nodes.push(node.data_dir(format!("data/counter/n{number}")).start().await?);
 //!     }
 //!     nodes[0].ready().await?;
-//!     let total = nodes[0].client().call(5).await?; // durable on a majority
+//!     let session = nodes[0].client().session().await?;
+//!     let total = session.call(5).await?; // durable on a majority, exactly once
 //!     let seen = nodes[1].client().read((), Consistency::Linearizable).await?;
 //!     println!("the counter stands at {total}, and another node sees {seen}");
 //!     assert!(seen >= total);
@@ -57,7 +58,6 @@
 //! # What is not there yet
 //!
 //! - Snapshots: the log grows without bound, and a start replays all of it.
-//! - Sessions: a call is sent once, and one whose answer is lost is unknown.
 //! - Changing the members of a running cluster.
 #![forbid(unsafe_code)]
 
@@ -76,6 +76,9 @@ pub mod replica;
 pub mod roster;
 #[cfg(feature = "tcp")]
 mod runtime;
+#[cfg(feature = "tcp")]
+mod session;
+pub mod sessions;
 pub mod snapshot;
 #[cfg(feature = "tcp")]
 mod status;
@@ -94,6 +97,9 @@ pub use machine::{Applying, StateMachine};
 pub use node::{Node, NodeFacts};
 pub use quorate_core::{ClusterId, EntryId, Index, NodeId, PeerStatus, RoleName, Term};
 pub use roster::{Member, Roster};
+#[cfg(feature = "tcp")]
+pub use session::{Session, SessionConfig};
+pub use sessions::SessionId;
 pub use snapshot::{PIECE_BYTES, Snapshot, SnapshotError, SnapshotView};
 #[cfg(feature = "tcp")]
 pub use status::Status;

@@ -148,6 +148,11 @@ impl<'a> Reader<'a> {
         rest
     }
 
+    /// Whether nothing is left.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
     /// Ends the reading; bytes left over are an error.
     pub(crate) fn finish(self, what: &'static str) -> Result<(), WireError> {
         match self.bytes.len() - self.at {

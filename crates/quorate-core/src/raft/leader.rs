@@ -28,6 +28,20 @@ impl Raft {
     ///
     /// Nothing was appended: this node does not lead, or too much waits for commitment.
     pub fn propose(&mut self, bytes: u32) -> Result<EntryId, ProposeError> {
+        self.propose_of(EntryKind::Command, bytes)
+    }
+
+    /// As [`Raft::propose`], for an entry that opens, keeps alive or closes a session.
+    ///
+    /// # Errors
+    ///
+    /// As [`Raft::propose`].
+    pub fn propose_session(&mut self, bytes: u32) -> Result<EntryId, ProposeError> {
+        self.propose_of(EntryKind::Session, bytes)
+    }
+
+    #[inline]
+    fn propose_of(&mut self, kind: EntryKind, bytes: u32) -> Result<EntryId, ProposeError> {
         if self.halted.is_some() {
             return Err(ProposeError::Halted);
         }
@@ -40,7 +54,7 @@ impl Raft {
         if waiting > 0 && waiting + bytes > self.config.max_uncommitted_bytes {
             return Err(ProposeError::Overloaded);
         }
-        let run = Run::new(last.next(), 1, self.term(), EntryKind::Command, bytes);
+        let run = Run::new(last.next(), 1, self.term(), kind, bytes);
         self.append_run(&run);
         Ok(run.last_id())
     }

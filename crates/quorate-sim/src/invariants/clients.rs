@@ -4,6 +4,8 @@
 //! - A reply is the one that the committed command gave, and goes to the one who asked for it.
 //! - A command is executed once at most for every time that somebody asked for it, and never for a
 //!   request that was refused.
+//! - A command of a session is executed at one index, on every node, however often it was sent; all
+//!   who sent it are told the same.
 //! - Whoever asks after somebody was told of an entry comes after that entry.
 
 use std::collections::BTreeMap;
@@ -24,8 +26,14 @@ pub(super) struct Clients {
     executed: BTreeMap<u64, u64>,
     /// Fingerprints of the commands that were executed, by the index of their entry.
     commands: BTreeMap<u64, u64>,
-    /// To which request each entry was the answer.
+    /// To which request each entry was the answer; of several that say the same, the first.
     answered: BTreeMap<u64, u64>,
+    /// Requests that say again what an earlier one said: that one.
+    again: BTreeMap<u64, u64>,
+    /// What each first one said, and the last entry that anybody had been told of when it came.
+    firsts: BTreeMap<u64, (u64, u64)>,
+    /// At which index each sequence of each session was executed.
+    sequences: BTreeMap<(u64, u32), u64>,
     /// The last entry that anybody was told of.
     told: u64,
     /// The latest request that asked for a command, and the latest that was executed.
@@ -40,6 +48,63 @@ impl Facts {
         clients.asked_last = clients.asked_last.max(request);
         clients.requests.insert(request, (command, clients.told));
         *clients.asked.entry(command).or_default() += 1;
+    }
+
+    /// A client asks for a command of a session, or asks once more for the one that it asked for
+    /// with request `first`.
+    pub(crate) fn called_in_session(&mut self, request: u64, first: u64, command: u64) {
+        if request == first {
+            self.called(request, command);
+            self.clients.firsts.insert(first, (command, self.clients.told));
+        } else if let Some(said) = self.clients.firsts.get(&first).copied() {
+            self.clients.requests.insert(request, said);
+            self.clients.asked_last = self.clients.asked_last.max(request);
+        }
+        self.clients.again.insert(request, first);
+    }
+
+    /// Whether a request is of a session.
+    pub(crate) fn is_of_session(&self, request: u64) -> bool {
+        self.clients.again.contains_key(&request)
+    }
+
+    /// One of several requests that say the same was not taken; the others may have been.
+    pub(crate) fn attempt_refused(&mut self, request: u64) {
+        self.clients.requests.remove(&request);
+    }
+
+    /// None of the requests that say what `first` said was taken.
+    ///
+    /// # Errors
+    ///
+    /// When one was.
+    pub(crate) fn refused_in_session(&mut self, first: u64) -> Result<(), Broken> {
+        let Some((command, told)) = self.clients.firsts.get(&first).copied() else {
+            return Ok(());
+        };
+        self.clients.requests.insert(first, (command, told));
+        self.refused(first)
+    }
+
+    /// A node executed a command of a session.
+    ///
+    /// # Errors
+    ///
+    /// When it, or another, had executed the same one as another entry.
+    pub(crate) fn executed_in_session(
+        &mut self,
+        (session, sequence): (u64, u32),
+        index: Index,
+    ) -> Result<(), Broken> {
+        let first = *self.clients.sequences.entry((session, sequence)).or_insert(index.0);
+        if first == index.0 {
+            return Ok(());
+        }
+        let what = format!(
+            "command {sequence} of session {session} was executed as entry {first} and again as \
+             entry {index}"
+        );
+        Err(Broken::new("a session executes once", what))
     }
 
     /// A client is told that its command was not executed and never will be.
@@ -101,7 +166,9 @@ impl Facts {
         if self.reply(index) != Some(reply) {
             return broken(format!("request {request} is told another reply than entry {index}'s"));
         }
-        if let Some(other) = self.clients.answered.insert(index, request) {
+        let first = self.clients.again.get(&request).copied().unwrap_or(request);
+        let other = self.clients.answered.insert(index, first);
+        if let Some(other) = other.filter(|other| *other != first) {
             return broken(format!("entry {index} answers both requests {other} and {request}"));
         }
         if index <= told {
@@ -179,6 +246,37 @@ mod tests {
         facts.called(2, 7);
         assert_eq!(facts.executed(Index(3), 7), Ok(()));
         assert_eq!(invariant(facts.executed(Index(4), 7)), "executed once");
+    }
+
+    #[test]
+    fn a_command_of_a_session_is_executed_at_one_index() {
+        let mut facts = facts();
+        assert_eq!(facts.executed_in_session((4, 1), Index(2)), Ok(()));
+        assert_eq!(facts.executed_in_session((4, 1), Index(2)), Ok(()), "on another node");
+        assert_eq!(facts.executed_in_session((4, 2), Index(3)), Ok(()));
+        assert_eq!(facts.executed_in_session((5, 1), Index(4)), Ok(()));
+        let again = facts.executed_in_session((4, 1), Index(5));
+        assert_eq!(invariant(again), "a session executes once");
+    }
+
+    #[test]
+    fn all_who_send_a_command_of_a_session_are_told_the_same() {
+        let mut facts = facts();
+        facts.called_in_session(2, 2, 8);
+        facts.executed(Index(3), 8).unwrap();
+        facts.replied(Some(0), Seen { index: 3, reply: 80, state: 0 }).unwrap();
+        // What came in between does not make the first attempt late.
+        facts.looked(Index(9));
+        for request in 3..7 {
+            facts.called_in_session(request, 2, 8);
+        }
+        assert_eq!(facts.acknowledged(3, 3, 80), Ok(()));
+        assert_eq!(facts.acknowledged(2, 3, 80), Ok(()));
+        assert_eq!(invariant(facts.acknowledged(4, 3, 81)), "replies are true");
+        assert_eq!(invariant(facts.acknowledged(5, 2, 70)), "replies are true");
+        assert_eq!(invariant(facts.executed(Index(4), 8)), "executed once");
+        facts.attempt_refused(6);
+        assert_eq!(invariant(facts.refused_in_session(2)), "executed once");
     }
 
     #[test]

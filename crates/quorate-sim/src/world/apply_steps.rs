@@ -5,8 +5,7 @@ use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 
 use quorate::StateMachine;
-use quorate::codec::Codec;
-use quorate::replica::{ForwardOutcome, Origin, ReplicaInput};
+use quorate::replica::{Origin, ReplicaInput};
 use quorate_core::Index;
 use quorate_log::Entries;
 
@@ -60,19 +59,17 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         let prints = live.applier.machine().take_replies();
         let more = !live.applying.is_empty();
-        self.note_executed(&entries)?;
+        self.note_executed(&entries, &prints)?;
         for seen in prints {
             self.facts.replied(Some(node), seen)?;
         }
         let mut is_urgent = false;
-        for (origin, reply) in replies {
+        for (origin, outcome) in replies {
             is_urgent |= matches!(origin, Origin::Remote { .. });
             match origin {
-                Origin::Local(_) => self.answer_call(origin, &reply)?,
+                Origin::Local(call) => self.answer_call(call, outcome)?,
                 Origin::Remote { peer, number } => {
-                    let mut bytes = Vec::new();
-                    reply.encode(&mut bytes).expect("bytes and a number encode");
-                    let outcome = ForwardOutcome::Applied(bytes);
+                    let outcome = outcome.forwarded();
                     self.give(node, ReplicaInput::Answered { peer, number, outcome });
                 }
             }

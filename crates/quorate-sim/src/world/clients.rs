@@ -1,19 +1,23 @@
 //! Clients: what they ask for is due at times of its own, whether earlier requests were answered or
 //! not; each has at most one request under way and catches up when it can.
 //!
+//! Some have a session, and send a call again until they know how it ended (`sessions.rs`).
+//!
 //! A client stays with the node that answers it and goes to another one when it is refused, hears
 //! nothing for too long, or finds nobody there.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use quorate::Codec;
 use quorate::StateMachine;
-use quorate::replica::{CallId, CallOutcome, RefusalCode, ReplicaInput};
-use quorate::{Codec, replica::Origin};
+use quorate::replica::{CallId, CallOutcome, ForwardOutcome, RefusalCode, ReplicaInput};
+use quorate::sessions::{Outcome, SessionRequest};
 use quorate_core::ReadId;
 
 use super::observed::{digest, fingerprint};
 use super::plan::Fault;
+use super::sessions::ClientSession;
 use super::trace::{RequestEnd, TraceEvent, name};
 use super::workload::{End, Request, Workload};
 use super::{Event, World};
@@ -32,18 +36,22 @@ const LARGE: usize = 4 << 10;
 
 /// All clients of a world.
 pub(crate) struct Clients<M: StateMachine> {
-    rngs: Vec<Rng>,
+    pub(super) rngs: Vec<Rng>,
     /// Time between two requests of one client.
     every: Duration,
     /// The node that each client turns to.
-    homes: Vec<usize>,
+    pub(super) homes: Vec<usize>,
     /// Requests of each client that are due.
     due: Vec<u32>,
     pub(super) last_request: u64,
     /// The request that each client waits for.
-    waiting: BTreeMap<u32, Waiting>,
+    pub(super) waiting: BTreeMap<u32, Waiting>,
     /// Who sent which request, while its client waits.
-    senders: BTreeMap<u64, u32>,
+    pub(super) senders: BTreeMap<u64, u32>,
+    /// The session of each client, of those that use one.
+    pub(super) sessions: Vec<Option<ClientSession>>,
+    /// Requests about a session itself, those that have ended included.
+    pub(super) errands: BTreeMap<u64, SessionRequest>,
     /// Queries whose read index is not known or not reached.
     pub(super) queries: BTreeMap<u64, M::Query>,
     pub(crate) stopped_at: Option<u64>,
@@ -60,16 +68,22 @@ impl<M: StateMachine> core::fmt::Debug for Clients<M> {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Waiting {
-    request: u64,
-    operation: Option<OperationId>,
+pub(super) struct Waiting {
+    pub(super) request: u64,
+    pub(super) operation: Option<OperationId>,
     node: usize,
     /// Does not wait as long as clients usually do.
     is_impatient: bool,
 }
 
 impl<M: StateMachine> Clients<M> {
-    pub(crate) fn new(seed: u64, clients: u32, request_every: Duration) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        clients: u32,
+        request_every: Duration,
+        has_sessions: bool,
+    ) -> Self {
+        let session = |at| ClientSession::draw(seed, at).filter(|_| has_sessions);
         Self {
             rngs: (0..clients).map(|at| Rng::stream(seed, "client", u64::from(at))).collect(),
             every: request_every * clients.max(1),
@@ -78,6 +92,8 @@ impl<M: StateMachine> Clients<M> {
             last_request: 0,
             waiting: BTreeMap::new(),
             senders: BTreeMap::new(),
+            sessions: (0..clients).map(session).collect(),
+            errands: BTreeMap::new(),
             queries: BTreeMap::new(),
             stopped_at: None,
             expected_from: None,
@@ -87,9 +103,12 @@ impl<M: StateMachine> Clients<M> {
 }
 
 impl<M: StateMachine> Clients<M> {
-    /// Clients that wait for an answer.
+    /// Clients that wait for an answer, those that are about to ask again included.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        let insists = |at: &u32| self.sessions[*at as usize].as_ref().is_some_and(|s| s.insists());
+        let clients = 0..u32::try_from(self.sessions.len()).unwrap_or_default();
+        let between = clients.filter(|at| !self.waiting.contains_key(at) && insists(at));
+        self.waiting.len() + between.count()
     }
 }
 
@@ -115,8 +134,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// A client asks for something if it is free and something is due.
     pub(super) fn ask(&mut self, client: u32) {
         let at = client as usize;
-        let free = !self.clients.waiting.contains_key(&client);
-        if self.clients.stopped_at.is_some() || !free || self.clients.due[at] == 0 {
+        let insists = self.clients.sessions[at].as_ref().is_some_and(ClientSession::insists);
+        let has_more = self.clients.stopped_at.is_none() && self.clients.due[at] > 0;
+        if self.clients.waiting.contains_key(&client) || !(insists || has_more) {
             return;
         }
         let node = self.clients.homes[at];
@@ -126,22 +146,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             self.after(Duration::from_millis(20), Event::Ask(client));
             return;
         }
+        if self.ask_of_session(client, node) {
+            return;
+        }
         self.clients.due[at] -= 1;
         let rng = &mut self.clients.rngs[at];
         let now = Duration::from_nanos(self.now);
         let (operation, request) = self.workload.next(ClientId(client), rng, now);
-        self.clients.last_request += 1;
-        let number = self.clients.last_request;
-        let impatient = self.chances.strikes(&self.plan, Fault::ImpatientClients);
-        let is_impatient = impatient.is_some();
-        let limit = impatient.map_or(PATIENCE, |mut rng| {
-            let most = self.plan.rate(Fault::ImpatientClients).lasts;
-            rng.span(Duration::from_millis(100), most)
-        });
-        let waiting = Waiting { request: number, operation, node, is_impatient };
-        self.clients.waiting.insert(client, waiting);
-        self.clients.senders.insert(number, client);
-        self.after(limit, Event::GiveUp { client, request: number });
+        let number = self.begin(client, node, operation);
         let workload = &self.workload;
         self.trace.note(self.now, || TraceEvent::Asks {
             client,
@@ -156,7 +168,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 if bytes.len() >= LARGE && self.plan.has(Fault::Sizes) {
                     self.count(Fault::Sizes.name());
                 }
-                ReplicaInput::Call { call: CallId(number), command: bytes.into() }
+                let stamp = self.stamp(client, number, operation, &bytes);
+                let (call, command) = (CallId(number), bytes.into());
+                ReplicaInput::Call { call, command, stamp }
             }
             Request::Read(query) => {
                 self.clients.queries.insert(number, query);
@@ -167,6 +181,28 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.count("request");
         self.trace.step(self.now, [1, u64::from(client), number]);
         self.give(node, input);
+    }
+
+    /// A client begins to wait for a node; the number of its request.
+    pub(super) fn begin(
+        &mut self,
+        client: u32,
+        node: usize,
+        operation: Option<OperationId>,
+    ) -> u64 {
+        self.clients.last_request += 1;
+        let number = self.clients.last_request;
+        let impatient = self.chances.strikes(&self.plan, Fault::ImpatientClients);
+        let is_impatient = impatient.is_some();
+        let limit = impatient.map_or(PATIENCE, |mut rng| {
+            let most = self.plan.rate(Fault::ImpatientClients).lasts;
+            rng.span(Duration::from_millis(100), most)
+        });
+        let waiting = Waiting { request: number, operation, node, is_impatient };
+        self.clients.waiting.insert(client, waiting);
+        self.clients.senders.insert(number, client);
+        self.after(limit, Event::GiveUp { client, request: number });
+        number
     }
 
     /// Every client gives up, and asks again at once and so many times. Says whether anybody gave up
@@ -214,6 +250,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// A call ended at the node that took it.
     pub(super) fn end_call(&mut self, call: CallId, outcome: CallOutcome) -> Result<(), Broken> {
         let end = match outcome {
+            CallOutcome::Applied(bytes) if self.clients.errands.contains_key(&call.0) => {
+                return self.end_errand(call.0, &bytes);
+            }
             CallOutcome::Applied(bytes) => {
                 // The reply of another node, as it observed it.
                 let reply = <(Vec<u8>, u64)>::decode(&bytes).map_err(|error| {
@@ -222,13 +261,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 return self.end_with_reply(call, &reply);
             }
             CallOutcome::Refused(code) => {
-                self.facts.refused(call.0)?;
+                self.refuse_call(call.0)?;
                 // That a command is too large is an answer as good as any.
                 if code != RefusalCode::TooLarge {
                     self.missed(call.0, "was refused");
                 }
                 End::Refused
             }
+            CallOutcome::Faulted(fault) => return self.end_fault(call.0, fault),
             CallOutcome::Unknown(_) => {
                 self.missed(call.0, "ended in the unknown");
                 End::Unknown
@@ -241,12 +281,16 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// The state machine answered a call of this node's own client.
     pub(super) fn answer_call(
         &mut self,
-        origin: Origin,
-        reply: &(Vec<u8>, u64),
+        call: CallId,
+        outcome: Outcome<(Vec<u8>, u64)>,
     ) -> Result<(), Broken> {
-        match origin {
-            Origin::Local(call) => self.end_with_reply(call, reply),
-            Origin::Remote { .. } => Ok(()),
+        match outcome {
+            Outcome::Reply(reply) => self.end_with_reply(call, &reply),
+            other => match other.forwarded() {
+                ForwardOutcome::Applied(bytes) => self.end_call(call, CallOutcome::Applied(bytes)),
+                ForwardOutcome::Faulted(fault) => self.end_call(call, CallOutcome::Faulted(fault)),
+                ForwardOutcome::Refused(_) | ForwardOutcome::Unknown => Ok(()),
+            },
         }
     }
 
@@ -324,6 +368,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     pub(super) fn end_request(&mut self, request: u64, end: End<M>) {
         self.clients.queries.remove(&request);
         let Some(end) = self.script.take_end(request, end) else { return };
+        let is_errand = self.clients.errands.contains_key(&request);
         let Some(client) = self.clients.senders.remove(&request) else { return };
         let Some(waiting) = self.clients.waiting.remove(&client) else { return };
         let outcome = match &end {
@@ -348,6 +393,13 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.trace.step(self.now, [2, u64::from(client), request]);
         let told = fingerprint(self.workload.describe_end(&end).as_bytes());
         self.trace.step(self.now, [9, outcome as u64, told]);
+        if is_errand {
+            self.give_up_errand(client);
+            return self.go_on(client, false);
+        }
+        let Some(end) = self.settle(client, request, end) else {
+            return self.go_on(client, false);
+        };
         if let Some(operation) = waiting.operation {
             let at = self.now();
             self.workload.ended(operation, end, at);
@@ -357,7 +409,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 
     /// A client is free: it asks for what is due meanwhile. One that was not answered waits first,
     /// and turns to another node.
-    fn go_on(&mut self, client: u32, answered: bool) {
+    pub(super) fn go_on(&mut self, client: u32, answered: bool) {
         let rng = &mut self.clients.rngs[client as usize];
         let pause = if answered {
             Duration::from_millis(1)

@@ -171,7 +171,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             boot,
             replica,
             log: recovered.log,
-            applier: Applier::new(machine),
+            applier: Applier::with_limits(machine, self.session_limits),
             inbox: Vec::new(),
             waking: false,
             timer_at: None,

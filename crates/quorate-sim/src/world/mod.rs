@@ -24,6 +24,7 @@ pub mod plan;
 mod queue;
 mod replay;
 pub mod script;
+mod sessions;
 mod shell;
 mod topology;
 pub mod trace;
@@ -38,6 +39,7 @@ use std::rc::Rc;
 use quorate::StateMachine;
 use quorate::replica::{ReplicaConfig, Ticket};
 use quorate::roster::{FoundingRecord, Member, Roster};
+use quorate::sessions::SessionLimits;
 use quorate_core::{BootCounter, ClusterId, Config, Index, NodeId};
 use quorate_log::fault::FaultFs;
 use quorate_log::{LogConfig, OpenOptions, Progress, open_blocking};
@@ -57,6 +59,7 @@ use self::plan::Chances;
 use self::queue::Queue;
 use self::replay::Executed;
 use self::script::Orders;
+use self::sessions::Resend;
 use self::workload::Workload;
 use crate::invariants::bounds::Caps;
 use crate::invariants::{Broken, Facts};
@@ -121,6 +124,7 @@ enum Event {
     Client(u32),
     GiveUp { client: u32, request: u64 },
     Ask(u32),
+    Resend(Rc<Resend>),
     Disaster(Fault),
     Mend(Mending),
 }
@@ -142,6 +146,8 @@ pub struct World<M: StateMachine + Default, W> {
     config: ReplicaConfig,
     /// What that lets each of them hold.
     caps: Caps,
+    /// Bounds of the sessions on every node.
+    session_limits: SessionLimits,
     now: u64,
     queue: Queue<Event>,
     nodes: Vec<Node<M>>,
@@ -189,12 +195,18 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let mut world = Self {
             plan: setup.plan.clone(),
             caps: Caps::of(&config),
+            session_limits: sessions::limits(seed, setup.clients, &setup.plan),
             config,
             now: 0,
             queue: Queue::new(),
             nodes,
             network: Network::new(setup.nodes, Rng::stream(seed, "network", 0)),
-            clients: Clients::new(seed, setup.clients, setup.request_every),
+            clients: Clients::new(
+                seed,
+                setup.clients,
+                setup.request_every,
+                workload.has_sessions(),
+            ),
             workload,
             facts: Facts::new(ids),
             executed: Executed::default(),
@@ -364,6 +376,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             Event::Ask(client) => {
                 self.ask(client);
+                Ok(())
+            }
+            Event::Resend(resend) => {
+                self.resend(&resend);
                 Ok(())
             }
             Event::Disaster(fault) => {

@@ -8,7 +8,8 @@ use quorate_core::{EntryKind, Index};
 use quorate_log::Entries;
 
 use super::World;
-use super::observed::{Observed, digest};
+use super::observed::{Observed, Seen, digest};
+use super::sessions::DUPLICATES;
 use super::workload::Workload;
 use crate::history::OperationId;
 use crate::invariants::Broken;
@@ -23,13 +24,24 @@ pub(super) struct Executed {
 }
 
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
-    /// A node executed these entries.
-    pub(super) fn note_executed(&mut self, entries: &Entries) -> Result<(), Broken> {
+    /// A node went through these entries, and executed the commands of which `seen` tells.
+    pub(super) fn note_executed(&mut self, entries: &Entries, seen: &[Seen]) -> Result<(), Broken> {
+        let commands = || entries.iter().filter(|entry| entry.envelope.kind == EntryKind::Command);
+        for entry in commands().filter(|entry| entry.envelope.session != 0) {
+            let (envelope, index) = (entry.envelope, entry.id.index);
+            if is_seen(seen, index) {
+                let stamp = (envelope.session, envelope.sequence);
+                self.facts.executed_in_session(stamp, index)?;
+            }
+        }
         let next = self.executed.last.next();
         let Some(first_time) = entries.starting_at(next) else { return Ok(()) };
-        for entry in first_time.iter() {
-            if entry.envelope.kind == EntryKind::Command {
+        for entry in commands().filter(|entry| entry.id.index >= next) {
+            if is_seen(seen, entry.id.index) {
                 self.facts.executed(entry.id.index, digest(entry.payload))?;
+            } else {
+                // Recognised where it is executed: a duplicate, or of a session that is gone.
+                self.count(DUPLICATES);
             }
         }
         self.executed.last = first_time.last();
@@ -70,7 +82,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let mut reads = core::mem::take(&mut self.executed.reads);
         reads.sort_unstable();
         let mut reads = reads.into_iter().peekable();
-        let mut applier = Applier::new(Observed::new(M::default(), self.workload.fingerprint()));
+        let machine = Observed::new(M::default(), self.workload.fingerprint());
+        let mut applier = Applier::with_limits(machine, self.session_limits);
         let all = core::mem::take(&mut self.executed.entries);
         let steps = all.iter().flat_map(|entries| {
             entries
@@ -106,4 +119,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
         }
     }
+}
+
+/// Whether a command was executed, by what its node showed of those that were.
+fn is_seen(seen: &[Seen], index: Index) -> bool {
+    seen.binary_search_by_key(&index.0, |seen| seen.index).is_ok()
 }

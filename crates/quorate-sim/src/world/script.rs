@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use quorate::replica::{CallId, ReplicaCounters, ReplicaInput};
+use quorate::sessions::{SessionFault, SessionId, SessionRequest, Stamp};
 use quorate::{Codec, StateMachine};
 use quorate_core::{BootCounter, Config, EntryId, ReadId, RoleName, Status, Term};
 use quorate_log::fault::Loss;
@@ -39,7 +40,7 @@ use quorate_log::fault::Loss;
 pub use self::journal::{Journal, Nobody};
 pub use self::traffic::Traffic;
 use super::observed::digest;
-use super::plan::Plan;
+use super::plan::{Fault, Plan};
 use super::workload::{End, Workload};
 use super::{Setup, World, nanos, usual_raft};
 use crate::invariants::Broken;
@@ -134,6 +135,12 @@ pub(crate) struct Orders<M: StateMachine> {
     losses: BTreeMap<usize, Loss>,
     recorded: Option<Vec<Recorded>>,
     pub(crate) traffic: Traffic,
+    /// The sessions that it opened, by the request.
+    sessions: BTreeMap<u64, SessionId>,
+    /// What it was told in place of a reply.
+    faults: BTreeMap<u64, SessionFault>,
+    /// The first request of each sequence of each session.
+    firsts: BTreeMap<(u64, u32), u64>,
 }
 
 #[derive(Debug)]
@@ -176,11 +183,24 @@ impl<M: StateMachine> Default for Orders<M> {
             losses: BTreeMap::new(),
             recorded: None,
             traffic: Traffic::default(),
+            sessions: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            firsts: BTreeMap::new(),
         }
     }
 }
 
 impl<M: StateMachine> Orders<M> {
+    /// A request about a session was done.
+    pub(crate) fn note_session(&mut self, request: u64, session: SessionId) {
+        self.sessions.insert(request, session);
+    }
+
+    /// A request was answered by a fault of its session.
+    pub(crate) fn note_fault(&mut self, request: u64, fault: SessionFault) {
+        self.faults.insert(request, fault);
+    }
+
     /// Keeps the end of a request that the script made; gives back that of any other.
     pub(crate) fn take_end(&mut self, request: u64, end: End<M>) -> Option<End<M>> {
         let Some(asking) = self.asked.get_mut(&request) else { return Some(end) };
@@ -319,7 +339,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let asked = self.script.asks(&mut self.clients.last_request, node);
         self.facts.called(asked.0, digest(&bytes));
         let live = self.nodes[node].live()?;
-        let input = ReplicaInput::Call { call: CallId(asked.0), command: bytes.into() };
+        let (call, command) = (CallId(asked.0), bytes.into());
+        let input = ReplicaInput::Call { call, command, stamp: Stamp::None };
         live.replica.handle(local, input, &mut live.effects);
         let status = live.replica.status().raft;
         let index = live.replica.commands_through(status.last.index);
@@ -337,8 +358,62 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let mut bytes = Vec::new();
         command.encode(&mut bytes).expect("commands of a script encode");
         let asked = self.script.asks(&mut self.clients.last_request, node);
-        let input = ReplicaInput::Call { call: CallId(asked.0), command: bytes.into() };
+        let (call, command) = (CallId(asked.0), bytes.into());
+        let input = ReplicaInput::Call { call, command, stamp: Stamp::None };
         self.give_asked(node, asked, input);
+        asked
+    }
+
+    /// Asks a node for something to be done with a session; [`SessionId::NONE`] is the one to open.
+    pub fn ask_session(
+        &mut self,
+        node: usize,
+        session: SessionId,
+        request: SessionRequest,
+    ) -> Asked {
+        let asked = self.script.asks(&mut self.clients.last_request, node);
+        self.clients.errands.insert(asked.0, request);
+        let stamp = Stamp::Session { session, request };
+        let (call, command) = (CallId(asked.0), Vec::new().into());
+        self.give_asked(node, asked, ReplicaInput::Call { call, command, stamp });
+        asked
+    }
+
+    /// The session that was opened, kept alive or closed; nothing while that is under way.
+    #[must_use]
+    pub fn session_of(&self, asked: Asked) -> Option<SessionId> {
+        self.script.sessions.get(&asked.0).copied()
+    }
+
+    /// What a request was told in place of a reply.
+    #[must_use]
+    pub fn fault_of(&self, asked: Asked) -> Option<SessionFault> {
+        self.script.faults.get(&asked.0).copied()
+    }
+
+    /// Gives a node a command of a session, for the first time or again.
+    ///
+    /// # Panics
+    ///
+    /// When the command has no encoding.
+    pub fn call_in_session(
+        &mut self,
+        node: usize,
+        command: &M::Command,
+        session: SessionId,
+        (sequence, acknowledged): (u32, u32),
+    ) -> Asked {
+        let mut bytes = Vec::new();
+        command.encode(&mut bytes).expect("commands of a script encode");
+        let asked = self.script.asks(&mut self.clients.last_request, node);
+        let first = *self.script.firsts.entry((session.0, sequence)).or_insert(asked.0);
+        self.facts.called_in_session(asked.0, first, digest(&bytes));
+        if first != asked.0 {
+            self.count(Fault::Resend.name());
+        }
+        let stamp = Stamp::Command { session, sequence, acknowledged };
+        let (call, command) = (CallId(asked.0), bytes.into());
+        self.give_asked(node, asked, ReplicaInput::Call { call, command, stamp });
         asked
     }
 

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use quorate::StateMachine;
 use quorate::replica::{ReplicaEffect, ReplicaHalt, ReplicaInput};
+use quorate::sessions::Stamp;
 use quorate_core::{Index, NodeId, RoleName, Term, mutant};
 
 use super::observed::digest;
@@ -16,7 +17,7 @@ use crate::invariants::{Broken, Name, check_leader};
 impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
     /// Gives a node an input and sees to it that it wakes up.
     pub(super) fn give(&mut self, node: usize, input: ReplicaInput) {
-        if let ReplicaInput::Call { call, command } = &input {
+        if let ReplicaInput::Call { call, command, stamp: Stamp::None } = &input {
             self.facts.called(call.0, digest(command));
         }
         let Some(live) = self.nodes[node].live() else { return };

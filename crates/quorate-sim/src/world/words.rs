@@ -1,6 +1,7 @@
 //! What a frame says, in a few words for people.
 
 use quorate::replica::{ForwardOutcome, Frame};
+use quorate::sessions::Stamp;
 use quorate_core::{Append, AppendReply, Envelope, Message};
 
 use super::trace::FrameWords;
@@ -13,7 +14,15 @@ pub(crate) fn words(frame: &Frame) -> FrameWords {
             FrameWords { kind, term: Some(envelope.term.0), says }
         }
         Frame::Forward(forward) => {
-            let says = format!("call {} of {} bytes", forward.number.0, forward.command.len());
+            let of = match forward.stamp {
+                Stamp::None => String::new(),
+                Stamp::Command { session, sequence, .. } => {
+                    format!(", number {sequence} of session {session}")
+                }
+                Stamp::Session { session, request } => format!(", {request:?} {session}"),
+            };
+            let (number, bytes) = (forward.number.0, forward.command.len());
+            let says = format!("call {number} of {bytes} bytes{of}");
             FrameWords { kind: "forward", term: None, says }
         }
         Frame::ForwardReply(reply) => {
@@ -21,6 +30,7 @@ pub(crate) fn words(frame: &Frame) -> FrameWords {
                 ForwardOutcome::Applied(_) => "applied".to_owned(),
                 ForwardOutcome::Refused(code) => format!("refused: {code:?}"),
                 ForwardOutcome::Unknown => "unknown".to_owned(),
+                ForwardOutcome::Faulted(fault) => format!("not executed: {fault:?}"),
             };
             let says = format!("call {} {how}", reply.number.0);
             FrameWords { kind: "forward-reply", term: None, says }

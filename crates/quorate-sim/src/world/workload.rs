@@ -53,6 +53,12 @@ pub trait Workload<M: StateMachine>: core::fmt::Debug {
     /// A request ended.
     fn ended(&mut self, operation: OperationId, end: End<M>, at: Duration);
 
+    /// Whether about half of the clients have a session, and send a command again until they know
+    /// how it ended.
+    fn has_sessions(&self) -> bool {
+        true
+    }
+
     /// What tells one state from another, to compare the nodes after every command; the replies
     /// are compared in any case.
     fn fingerprint(&self) -> Option<Fingerprint<M>> {

@@ -82,6 +82,11 @@ impl Workload<Store> for Demanding {
         self.inner.ended(operation, end, at);
     }
 
+    fn has_sessions(&self) -> bool {
+        // They would learn it in the end.
+        false
+    }
+
     fn verdict(&self) -> Result<Decision, String> {
         if self.lost { Err("a client learned nothing".to_owned()) } else { self.inner.verdict() }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use quorate::replica::{CallId, Replica, ReplicaConfig, ReplicaEffect, ReplicaInput, ReplicaStart};
 use quorate::roster::{Member, Roster};
+use quorate::sessions::Stamp;
 use quorate_core::{BootCounter, EntryId, HardState, Index, Instant, NodeId, RoleName};
 use quorate_log::EntryRef;
 
@@ -181,7 +182,7 @@ impl Cluster {
             self.calls += 1;
             let call = CallId(self.calls);
             let command = Arc::clone(&self.payload).into();
-            let input = ReplicaInput::Call { call, command };
+            let input = ReplicaInput::Call { call, command, stamp: Stamp::None };
             self.hosts[leader].replica.handle(self.now, input, &mut self.effects);
         }
         self.finish(leader);

@@ -16,6 +16,7 @@ use quorate_core::{BootCounter, Instant, NodeId};
 
 use super::CallId;
 use super::frame::ForwardNumber;
+use crate::sessions::Stamp;
 
 /// What a held call is charged with beside its command.
 const CALL_BYTES: usize = 128;
@@ -27,6 +28,7 @@ const PER_BOOT_BITS: u32 = 40;
 pub(crate) struct Held {
     pub(crate) call: CallId,
     pub(crate) command: Arc<Vec<u8>>,
+    pub(crate) stamp: Stamp,
     /// When it is refused if it still waits.
     pub(crate) leader_by: Instant,
 }
@@ -52,9 +54,21 @@ pub(crate) struct Calls {
     limit: usize,
     /// How long the leader has to answer.
     patience: Duration,
+    /// Sessions and sequences proposed here: where a deliberate bug looks for duplicates.
+    #[cfg(quorate_mutants)]
+    proposed: std::collections::BTreeSet<(u64, u32)>,
 }
 
 impl Calls {
+    /// Whether a command of a session was not proposed here yet; it is from then on.
+    #[cfg(quorate_mutants)]
+    pub(crate) fn is_new(&mut self, stamp: Stamp) -> bool {
+        match stamp {
+            Stamp::Command { session, sequence, .. } => self.proposed.insert((session.0, sequence)),
+            _ => true,
+        }
+    }
+
     pub(crate) const fn new(boot: BootCounter, limit: usize, patience: Duration) -> Self {
         Self {
             waiting: VecDeque::new(),
@@ -64,6 +78,8 @@ impl Calls {
             bytes: 0,
             limit,
             patience,
+            #[cfg(quorate_mutants)]
+            proposed: std::collections::BTreeSet::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use quorate_core::{BootCounter, Envelope, Few, NodeId};
 use quorate_log::Entries;
 
 use super::RefusalCode;
+use crate::sessions::{SessionFault, Stamp};
 
 /// Number of a forwarded call, unique over all boots of the node that forwards it and ascending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +43,9 @@ pub struct Forward {
     pub to_boot: BootCounter,
     /// The sender's number of the call. Numbers ascend, so that one that was seen is a duplicate.
     pub number: ForwardNumber,
-    /// The encoded command.
+    /// What it says about sessions.
+    pub stamp: Stamp,
+    /// The encoded command; empty where the stamp is a request about a session.
     pub command: Arc<Vec<u8>>,
 }
 
@@ -58,8 +61,11 @@ pub struct ForwardReply {
 /// How a forwarded call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForwardOutcome {
-    /// It was applied; the encoded reply.
+    /// It was applied, here and now or as a duplicate before; the encoded reply, or the id of the
+    /// session.
     Applied(Vec<u8>),
+    /// Its entry was not executed, or its reply is gone.
+    Faulted(SessionFault),
     /// It was certainly not appended.
     Refused(RefusalCode),
     /// It was appended, and may be committed or not.

@@ -11,6 +11,7 @@ use quorate_log::{Compact, Entries, ReadError, StoredSnapshot, Write};
 use super::command::Command;
 use super::frame::{ForwardNumber, ForwardOutcome, Frame};
 use crate::roster::Roster;
+use crate::sessions::{SessionFault, Stamp};
 
 /// Names a call of this node's own clients. The shell chooses it and uses it once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,8 +49,10 @@ pub enum ReplicaInput {
     Call {
         /// The shell's name for it.
         call: CallId,
-        /// The encoded command.
+        /// The encoded command; empty where the stamp is a request about a session.
         command: Command,
+        /// What it says about sessions.
+        stamp: Stamp,
     },
     /// A batch of linearizable reads came; the shell chose the id and uses it once.
     Read(ReadId),
@@ -257,8 +260,10 @@ pub enum ReplicaEffect {
 /// How a call ended otherwise than by being applied here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallOutcome {
-    /// It was applied on the leader; the encoded reply.
+    /// It was applied on the leader; the encoded reply, or the id of the session.
     Applied(Vec<u8>),
+    /// Its entry was not executed, or its reply is gone.
+    Faulted(SessionFault),
     /// It was certainly not appended anywhere.
     Refused(RefusalCode),
     /// It may have been appended.

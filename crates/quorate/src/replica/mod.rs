@@ -52,6 +52,7 @@ use self::outbox::{Dropped, Outbox, Payload, Slot};
 use self::proposals::{Lost, Proposals};
 use self::tail::Tail;
 use crate::roster::Roster;
+use crate::sessions::{SessionId, SessionRequest, Stamp};
 
 /// Limits and times of a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,7 +250,9 @@ impl Replica {
         }
         match input {
             ReplicaInput::Frame { from, frame } => self.handle_frame(now, from, frame, out),
-            ReplicaInput::Call { call, command } => self.handle_call(now, call, command, out),
+            ReplicaInput::Call { call, command, stamp } => {
+                self.handle_call(now, call, (command, stamp), out);
+            }
             ReplicaInput::Persisted(token) => self.handle_persisted(now, token, out),
             ReplicaInput::Applied(index) => self.handle_applied(now, index, out),
             ReplicaInput::Flush => self.handle_flush(now, out),

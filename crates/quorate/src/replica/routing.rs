@@ -9,7 +9,7 @@ impl Replica {
         &mut self,
         now: Instant,
         call: CallId,
-        command: Command,
+        (command, stamp): (Command, Stamp),
         out: &mut Vec<ReplicaEffect>,
     ) {
         if command.len() > self.config.max_command_bytes {
@@ -19,7 +19,7 @@ impl Replica {
             return end(call, CallOutcome::Refused(RefusalCode::Overloaded), out);
         }
         if self.raft.is_leader() {
-            return match self.propose(now, Origin::Local(call), command) {
+            return match self.propose(now, Origin::Local(call), (command, stamp)) {
                 Ok(()) => {}
                 Err(code) => end(call, CallOutcome::Refused(code), out),
             };
@@ -28,13 +28,14 @@ impl Replica {
             return end(call, CallOutcome::Refused(RefusalCode::Overloaded), out);
         }
         let leader_by = now.after(self.config.leader_wait);
-        self.route(now, Held { call, command: command.into_shared(), leader_by }, out);
+        self.route(now, Held { call, command: command.into_shared(), stamp, leader_by }, out);
     }
 
     /// Sends a call on its way, or lets it wait.
     fn route(&mut self, now: Instant, held: Held, out: &mut Vec<ReplicaEffect>) {
         if self.raft.is_leader() {
-            if let Err(code) = self.propose(now, Origin::Local(held.call), held.command.into()) {
+            let what = (held.command.into(), held.stamp);
+            if let Err(code) = self.propose(now, Origin::Local(held.call), what) {
                 end(held.call, CallOutcome::Refused(code), out);
             }
             return;
@@ -45,9 +46,9 @@ impl Replica {
         if self.is_shunned(now, to) {
             return self.calls.wait(held);
         }
-        let command = Arc::clone(&held.command);
+        let (command, stamp) = (Arc::clone(&held.command), held.stamp);
         let number = self.calls.forward(now, held, to);
-        let frame = Frame::Forward(Forward { to_boot, number, command });
+        let frame = Frame::Forward(Forward { to_boot, number, stamp, command });
         out.push(ReplicaEffect::Send { to, frame });
     }
 
@@ -77,17 +78,44 @@ impl Replica {
         &mut self,
         now: Instant,
         origin: Origin,
-        command: Command,
+        (command, stamp): (Command, Stamp),
     ) -> Result<(), RefusalCode> {
+        if let Stamp::Session { session, request } = stamp {
+            return self.propose_session(now, origin, session, request);
+        }
+        #[cfg(quorate_mutants)]
+        if quorate_core::mutant!(DuplicatesAtProposeOnly) && !self.calls.is_new(stamp) {
+            return Ok(());
+        }
         let bytes = u32::try_from(RECORD_HEADER_BYTES + command.len())
             .map_err(|_| RefusalCode::TooLarge)?;
-        let id = self.raft.propose(bytes).map_err(|error| match error {
-            ProposeError::Overloaded => RefusalCode::Overloaded,
-            ProposeError::Halted => RefusalCode::Stopping,
-            _ => RefusalCode::NotLeader,
-        })?;
-        let envelope = EntryEnvelope::of(EntryKind::Command, self.log_time_ms(now));
+        let id = self.raft.propose(bytes).map_err(refusal_code)?;
+        let mut envelope = EntryEnvelope::of(EntryKind::Command, self.log_time_ms(now));
+        if let Stamp::Command { session, sequence, acknowledged } = stamp {
+            envelope.session = session.0;
+            envelope.sequence = sequence;
+            envelope.acknowledged_distance = sequence.saturating_sub(acknowledged);
+        }
         self.tail.push(id, envelope, command);
+        self.proposals.insert(id, origin);
+        Ok(())
+    }
+
+    #[cold]
+    fn propose_session(
+        &mut self,
+        now: Instant,
+        origin: Origin,
+        session: SessionId,
+        request: SessionRequest,
+    ) -> Result<(), RefusalCode> {
+        let payload = request.encode();
+        let bytes = u32::try_from(RECORD_HEADER_BYTES + payload.len())
+            .map_err(|_| RefusalCode::TooLarge)?;
+        let id = self.raft.propose_session(bytes).map_err(refusal_code)?;
+        let mut envelope = EntryEnvelope::of(EntryKind::Session, self.log_time_ms(now));
+        envelope.session = session.0;
+        self.tail.push(id, envelope, payload.into());
         self.proposals.insert(id, origin);
         Ok(())
     }
@@ -100,7 +128,7 @@ impl Replica {
         forward: Forward,
         out: &mut Vec<ReplicaEffect>,
     ) {
-        let Forward { to_boot, number, command } = forward;
+        let Forward { to_boot, number, stamp, command } = forward;
         if to_boot != self.boot || !self.calls.is_first(peer, number) {
             self.counters.frames_dropped += 1;
             return;
@@ -110,7 +138,7 @@ impl Replica {
         } else if self.feed.backlog() > self.config.max_apply_backlog {
             Some(RefusalCode::Overloaded)
         } else {
-            self.propose(now, Origin::Remote { peer, number }, command.into()).err()
+            self.propose(now, Origin::Remote { peer, number }, (command.into(), stamp)).err()
         };
         if let Some(code) = refusal {
             reply_to(peer, number, ForwardOutcome::Refused(code), out);
@@ -131,6 +159,7 @@ impl Replica {
         };
         let outcome = match reply.outcome {
             ForwardOutcome::Applied(reply) => CallOutcome::Applied(reply),
+            ForwardOutcome::Faulted(fault) => CallOutcome::Faulted(fault),
             // Nothing was appended there. The call waits for another leader, or for this node's
             // idea of the leader to settle: asking again at once would be asking in a circle.
             ForwardOutcome::Refused(RefusalCode::NotLeader) => {
@@ -163,5 +192,13 @@ impl Replica {
                 }
             }
         }
+    }
+}
+
+const fn refusal_code(error: ProposeError) -> RefusalCode {
+    match error {
+        ProposeError::Overloaded => RefusalCode::Overloaded,
+        ProposeError::Halted => RefusalCode::Stopping,
+        _ => RefusalCode::NotLeader,
     }
 }

@@ -162,6 +162,12 @@ impl Host {
         Some(entries.last())
     }
 
+    /// What the durable log holds.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (EntryEnvelope, Vec<u8>)> {
+        let all = self.log.iter().flat_map(Entries::iter);
+        all.map(|entry| (entry.envelope, entry.payload.to_vec()))
+    }
+
     pub(super) fn is_leader(&self) -> bool {
         self.replica.role() == RoleName::Leader
     }
@@ -276,7 +282,7 @@ impl World {
     pub(super) fn call(&mut self, host: usize, call: u64, command: &str) {
         let command = command.as_bytes().to_vec();
         let command = command.into();
-        self.give(host, ReplicaInput::Call { call: CallId(call), command });
+        self.give(host, ReplicaInput::Call { call: CallId(call), command, stamp: Stamp::None });
     }
 
     /// Does everything that can be done without time passing.

@@ -16,10 +16,10 @@ use super::shared::{Applied, ApplyJob, Event, Outgoing, Shared};
 use super::threads::panic_text;
 use super::waiting::Waiting;
 use crate::applier::Applier;
-use crate::codec::Codec;
 use crate::error::StopReason;
 use crate::machine::StateMachine;
 use crate::replica::{ForwardNumber, ForwardOutcome, Origin};
+use crate::sessions::Outcome;
 
 /// How long the replica may go without knowing that entries were executed. It is in no hurry: a
 /// wake for each of them would cost more than executing it.
@@ -130,13 +130,9 @@ impl<M: StateMachine> Role<M> {
     ) -> Result<(), StopReason> {
         self.quiet_bytes += entries.bytes().len();
         let Self { applier, shared, outgoing, answers: remote, .. } = self;
-        let reply = |origin, reply: M::Reply| match origin {
-            Origin::Local(call) => outgoing.push(shared, call, Ended::Reply(reply)),
-            Origin::Remote { peer, number } => {
-                let mut bytes = Vec::new();
-                let encoded = reply.encode(&mut bytes).map(|()| ForwardOutcome::Applied(bytes));
-                remote.push((peer, number, encoded.unwrap_or(ForwardOutcome::Unknown)));
-            }
+        let reply = |origin, outcome: Outcome<M::Reply>| match origin {
+            Origin::Local(call) => outgoing.push(shared, call, outcome.into()),
+            Origin::Remote { peer, number } => remote.push((peer, number, outcome.forwarded())),
         };
         match catch_unwind(AssertUnwindSafe(|| applier.apply(entries, answers, reply))) {
             Ok(Ok(())) => {}

@@ -13,6 +13,7 @@
 
 mod apply_role;
 mod clock;
+mod ended;
 mod log_role;
 mod mailbox;
 mod perform;

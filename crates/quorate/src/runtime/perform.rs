@@ -131,7 +131,8 @@ impl<M: StateMachine> ReplicaRole<M> {
 
     pub(super) fn ended(&self, outcome: CallOutcome) -> Ended<M> {
         match outcome {
-            CallOutcome::Applied(reply) => Ended::Encoded(reply),
+            CallOutcome::Applied(reply) => Ended::Encoded(reply.into()),
+            CallOutcome::Faulted(fault) => Ended::Faulted(fault),
             CallOutcome::Refused(code) => Ended::refused(self.refusal(code)),
             CallOutcome::Unknown(code) => Ended::unknown(match code {
                 UnknownCode::ConnectionLost => UnknownReason::ConnectionLost,

@@ -19,13 +19,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
+pub(crate) use super::ended::Ended;
+use super::ended::reply_of;
 use super::mailbox::{Closed, Mailbox};
 use super::shared::{ApplyJob, Charge, Event, Shared};
 use super::step_back;
-use crate::codec::Codec;
 use crate::error::{CallError, Refusal, StopReason, UnknownReason};
 use crate::machine::StateMachine;
 use crate::replica::CallId;
+use crate::sessions::{SessionId, SessionRequest, Stamp};
 
 /// Slots of one port, and so calls that may be under way through it.
 const SLOT_BITS: u32 = 20;
@@ -56,32 +58,11 @@ pub(crate) struct Submission<M: StateMachine> {
 pub(crate) enum Wanted<M: StateMachine> {
     /// A command, encoded.
     Call(Vec<u8>),
+    /// A command of a session, or a request about one; boxed so that commands without one move no
+    /// further bytes.
+    Stamped(Box<(Arc<Vec<u8>>, Stamp)>),
     /// A linearizable answer.
     Read(M::Query, Charge),
-}
-
-/// The end of one call or read, on its way to the caller.
-pub(crate) enum Ended<M: StateMachine> {
-    /// Applied here.
-    Reply(M::Reply),
-    /// Applied elsewhere.
-    Encoded(Vec<u8>),
-    /// A query's answer.
-    Answer(M::Answer),
-    /// Refused. Failures are boxed because they are rare, and slots many.
-    Refused(Box<Refusal>),
-    /// Unknown.
-    Unknown(Box<UnknownReason>),
-}
-
-impl<M: StateMachine> Ended<M> {
-    pub(crate) fn refused(refusal: Refusal) -> Self {
-        Self::Refused(Box::new(refusal))
-    }
-
-    pub(crate) fn unknown(reason: UnknownReason) -> Self {
-        Self::Unknown(Box::new(reason))
-    }
 }
 
 /// What a port is told.
@@ -180,14 +161,50 @@ impl<M: StateMachine> Port<M> {
         };
         shared.charge(bytes)?;
         let begun = self.begin(false, submit).await;
-        match begun.inspect_err(|_| shared.discharge(bytes))?.await {
-            Ended::Reply(reply) => Ok(reply),
-            Ended::Encoded(bytes) => M::Reply::decode(&bytes)
+        reply_of(begun.inspect_err(|_| shared.discharge(bytes))?.await)
+    }
+
+    /// As [`Port::call`], for a command of a session.
+    pub(crate) async fn call_stamped(
+        &self,
+        shared: &Shared<M>,
+        command: Arc<Vec<u8>>,
+        stamp: Stamp,
+    ) -> Result<M::Reply, CallError> {
+        reply_of(self.submit_stamped(shared, command, stamp).await?)
+    }
+
+    /// Asks for something to be done with a session.
+    pub(crate) async fn request_session(
+        &self,
+        shared: &Shared<M>,
+        session: SessionId,
+        request: SessionRequest,
+    ) -> Result<SessionId, CallError> {
+        let stamp = Stamp::Session { session, request };
+        match self.submit_stamped(shared, Arc::default(), stamp).await? {
+            Ended::Session(session) => Ok(session),
+            Ended::Encoded(bytes) => SessionId::from_bytes(&bytes)
                 .map_err(|source| CallError::Unknown(UnknownReason::Reply(source))),
-            Ended::Refused(refusal) => Err((*refusal).into()),
-            Ended::Unknown(reason) => Err((*reason).into()),
-            Ended::Answer(_) => unreachable!("a call is answered by a reply"),
+            other => reply_of(other).and(Err(CallError::Unknown(UnknownReason::ReplyLost))),
         }
+    }
+
+    async fn submit_stamped(
+        &self,
+        shared: &Shared<M>,
+        command: Arc<Vec<u8>>,
+        stamp: Stamp,
+    ) -> Result<Ended<M>, Refusal> {
+        let bytes = command.len();
+        let submit = |state: &mut State<M>, call| {
+            state.bytes += bytes;
+            let what = Wanted::Stamped(Box::new((command, stamp)));
+            state.submissions.push(Submission { call, what });
+        };
+        shared.charge(bytes)?;
+        let begun = self.begin(false, submit).await;
+        Ok(begun.inspect_err(|_| shared.discharge(bytes))?.await)
     }
 
     /// Takes a query; the future ends with its answer.
@@ -208,9 +225,7 @@ impl<M: StateMachine> Port<M> {
         match self.begin(true, submit).await?.await {
             Ended::Answer(answer) => Ok(answer),
             Ended::Refused(refusal) => Err(*refusal),
-            Ended::Reply(_) | Ended::Encoded(_) | Ended::Unknown(_) => {
-                unreachable!("a query is answered, or refused")
-            }
+            _ => unreachable!("a query is answered, or refused"),
         }
     }
 

@@ -25,6 +25,7 @@ use crate::founding::{self, Founding};
 use crate::machine::StateMachine;
 use crate::replica::{Replica, ReplicaConfig, ReplicaEffect, ReplicaInput};
 use crate::roster::{FoundingRecord, Roster, missing_majority};
+use crate::sessions::Stamp;
 use crate::transport::{self, Side, Transport};
 
 /// What this node is part of.
@@ -239,8 +240,13 @@ impl<M: StateMachine> ReplicaRole<M> {
         for Submission { call, what } in batch {
             match what {
                 Wanted::Call(command) => {
+                    let (command, stamp) = (command.into(), Stamp::None);
+                    self.give(now, ReplicaInput::Call { call, command, stamp });
+                }
+                Wanted::Stamped(stamped) => {
+                    let (command, stamp) = *stamped;
                     let command = command.into();
-                    self.give(now, ReplicaInput::Call { call, command });
+                    self.give(now, ReplicaInput::Call { call, command, stamp });
                 }
                 Wanted::Read(query, charge) => self.batch.push(Asked { call, query, charge }),
             }

@@ -26,6 +26,7 @@ use super::frame::{Encoded, FRAME_HEADER_BYTES, RawFrame, Shared};
 use crate::replica::{
     Forward, ForwardNumber, ForwardOutcome, ForwardReply, Frame, HeadsError, RefusalCode, heads,
 };
+use crate::sessions::{SessionFault, SessionId, SessionRequest, Stamp};
 use crate::wire::{Reader, WireError};
 
 /// Kinds of frames.
@@ -40,6 +41,8 @@ mod kind {
     pub(super) const SNAPSHOT_REPLY: u8 = 23;
     pub(super) const FORWARD: u8 = 32;
     pub(super) const FORWARD_REPLY: u8 = 33;
+    pub(super) const FORWARD_OF_SESSION: u8 = 34;
+    pub(super) const SESSION_REQUEST: u8 = 35;
     /// The only one on a bulk connection.
     pub(super) const SNAPSHOT_CHUNK: u8 = 64;
 }
@@ -183,16 +186,13 @@ pub fn encode(frame: Frame, limits: FrameLimits) -> Result<Packed, TooLarge> {
             let encoded = snapshot::encode_chunk(&envelope, chunk, data);
             return fitting(whole(encoded), BULK_FRAME_BYTES);
         }
-        Frame::Forward(Forward { to_boot, number, command }) => {
-            let shared = vec![Shared::Bytes(command)];
-            whole(Encoded::new(kind::FORWARD, shared, |out| {
-                put(out, &[to_boot.get(), number.0]);
-            }))
-        }
+        Frame::Forward(forward) => whole(encode_forward(forward)),
         Frame::ForwardReply(ForwardReply { number, outcome }) => {
             let fits = match &outcome {
                 ForwardOutcome::Applied(reply) => reply.len() <= limits.frame_bytes() - HEAD_BYTES,
-                ForwardOutcome::Refused(_) | ForwardOutcome::Unknown => true,
+                ForwardOutcome::Refused(_)
+                | ForwardOutcome::Faulted(_)
+                | ForwardOutcome::Unknown => true,
             };
             let outcome = if fits { outcome } else { ForwardOutcome::Unknown };
             let encoded = encode_forward_reply(number, outcome);
@@ -207,11 +207,58 @@ fn fitting(packed: Packed, limit: usize) -> Result<Packed, TooLarge> {
     if bytes > limit { Err(TooLarge { bytes, limit }) } else { Ok(packed) }
 }
 
+fn encode_forward(forward: Forward) -> Encoded {
+    let Forward { to_boot, number, stamp, command } = forward;
+    let head = [to_boot.get(), number.0];
+    match stamp {
+        Stamp::None => Encoded::new(kind::FORWARD, vec![Shared::Bytes(command)], |out| {
+            put(out, &head);
+        }),
+        Stamp::Command { session, sequence, acknowledged } => {
+            Encoded::new(kind::FORWARD_OF_SESSION, vec![Shared::Bytes(command)], |out| {
+                put(out, &head);
+                put(out, &[session.0]);
+                out.extend_from_slice(&sequence.to_le_bytes());
+                out.extend_from_slice(&acknowledged.to_le_bytes());
+            })
+        }
+        Stamp::Session { session, request } => {
+            Encoded::new(kind::SESSION_REQUEST, Vec::new(), |out| {
+                put(out, &head);
+                put(out, &[session.0]);
+                out.extend_from_slice(&request.encode());
+            })
+        }
+    }
+}
+
+/// Reads a forwarded call of any kind.
+fn decode_forward(reader: &mut Reader<'_>, kind: u8) -> Result<Forward, WireError> {
+    let to_boot = BootCounter(reader.u64("receiver's boot")?);
+    let number = ForwardNumber(reader.u64("number")?);
+    let stamp = match kind {
+        kind::FORWARD_OF_SESSION => Stamp::Command {
+            session: SessionId(reader.u64("session")?),
+            sequence: reader.u32("sequence")?,
+            acknowledged: reader.u32("acknowledged sequence")?,
+        },
+        kind::SESSION_REQUEST => {
+            let session = SessionId(reader.u64("session")?);
+            let request = SessionRequest::decode(reader.rest())?;
+            Stamp::Session { session, request }
+        }
+        _ => Stamp::None,
+    };
+    let command = Arc::new(reader.rest().to_vec());
+    Ok(Forward { to_boot, number, stamp, command })
+}
+
 fn encode_forward_reply(number: ForwardNumber, outcome: ForwardOutcome) -> Encoded {
     let (tag, code, shared) = match outcome {
         ForwardOutcome::Applied(reply) => (1, None, vec![Shared::Bytes(Arc::new(reply))]),
         ForwardOutcome::Refused(code) => (2, Some(code as u8), Vec::new()),
         ForwardOutcome::Unknown => (3, None, Vec::new()),
+        ForwardOutcome::Faulted(fault) => (4, Some(fault as u8), Vec::new()),
     };
     Encoded::new(kind::FORWARD_REPLY, shared, |out| {
         put(out, &[number.0]);
@@ -318,11 +365,8 @@ fn put(out: &mut Vec<u8>, numbers: &[u64]) {
 pub fn decode(frame: RawFrame<'_>, ends: Ends, limits: FrameLimits) -> Result<Frame, CodecError> {
     let mut reader = Reader::new(frame.body);
     match frame.kind {
-        kind::FORWARD => {
-            let to_boot = BootCounter(reader.u64("receiver's boot")?);
-            let number = ForwardNumber(reader.u64("number")?);
-            let command = Arc::new(reader.rest().to_vec());
-            Ok(Frame::Forward(Forward { to_boot, number, command }))
+        kind::FORWARD | kind::FORWARD_OF_SESSION | kind::SESSION_REQUEST => {
+            Ok(Frame::Forward(decode_forward(&mut reader, frame.kind)?))
         }
         kind::FORWARD_REPLY => {
             let number = ForwardNumber(reader.u64("number")?);
@@ -330,6 +374,13 @@ pub fn decode(frame: RawFrame<'_>, ends: Ends, limits: FrameLimits) -> Result<Fr
                 1 => ForwardOutcome::Applied(reader.rest().to_vec()),
                 2 => ForwardOutcome::Refused(refusal_code(reader.u8("reason")?)?),
                 3 => ForwardOutcome::Unknown,
+                4 => {
+                    let number = reader.u8("fault")?;
+                    let fault = SessionFault::from_u8(number);
+                    let found = u64::from(number);
+                    let what = "fault of a session";
+                    ForwardOutcome::Faulted(fault.ok_or(WireError::Value { what, found })?)
+                }
                 other => {
                     let found = u64::from(other);
                     return Err(WireError::Value { what: "outcome", found }.into());
@@ -364,7 +415,7 @@ pub fn decode(frame: RawFrame<'_>, ends: Ends, limits: FrameLimits) -> Result<Fr
 pub fn decode_bulk(frame: RawFrame<'_>, ends: Ends) -> Result<Frame, CodecError> {
     match frame.kind {
         kind::SNAPSHOT_CHUNK => snapshot::decode_chunk(frame, ends),
-        kind::REQUEST_VOTE..=kind::SNAPSHOT_REPLY | kind::FORWARD | kind::FORWARD_REPLY => {
+        kind::REQUEST_VOTE..=kind::SNAPSHOT_REPLY | kind::FORWARD..=kind::SESSION_REQUEST => {
             Err(CodecError::WrongChannel(frame.kind))
         }
         other => Err(CodecError::Kind(other)),

@@ -47,6 +47,8 @@ mod stream;
 mod tcp;
 
 #[cfg(feature = "tcp")]
+pub(crate) use self::backoff::Backoff;
+#[cfg(feature = "tcp")]
 pub use self::config::{BindError, Listening, TransportConfig};
 #[cfg(feature = "tcp")]
 pub use self::counters::TransportCounts;

@@ -3,4 +3,5 @@
 
 mod cluster;
 mod nodes;
+mod sessions;
 mod tasks;

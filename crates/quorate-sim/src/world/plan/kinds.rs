@@ -136,6 +136,9 @@ kinds! {
     Sizes "sizes": "Commands of very different sizes, up to the limit" {};
     ImpatientClients "impatient-clients": "Clients give up before they hear how a call ended"
         { share: 50_000 => 1_000_000, lasts: 2_000 => 200 };
+    Resend "resend":
+        "Calls of a session are sent again through some node, at once, late, or after their answer"
+        { share: 20_000 => 1_000_000, lasts: 1 => 60_000 };
     RetryStorm "retry-storm": "All clients give up at once and ask again at once, more than once"
         { every: 15_000 => 2_000, size: 1 => 8 } "requests each";
 }

@@ -185,6 +185,7 @@ fn a_forward_of_an_earlier_boot_is_dropped_even_by_a_leader() {
         frame: Frame::Forward(Forward {
             to_boot: BootCounter(boot),
             number: ForwardNumber(number),
+            stamp: Stamp::None,
             command: Arc::new(b"x".to_vec()),
         }),
     };

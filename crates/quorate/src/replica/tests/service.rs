@@ -176,3 +176,31 @@ fn a_command_above_the_limit_is_refused() {
     world.flush(leader);
     world.until("a reply", |w| w.hosts[leader].replies.contains_key(&CallId(2)));
 }
+
+/// Entries of a leader and those that a follower forwards to it say the same of their session.
+#[test]
+fn what_a_call_says_of_its_session_is_in_its_entry_whoever_took_it() {
+    let mut world = World::new(3);
+    let leader = world.leader();
+    let session = SessionId(5);
+    let stamp = Stamp::Command { session, sequence: 9, acknowledged: 6 };
+    let close = Stamp::Session { session, request: SessionRequest::Close };
+    for (host, call) in [(leader, 1), ((leader + 1) % 3, 3)] {
+        let (name, command) = (CallId(call), b"of a session".to_vec().into());
+        world.give(host, ReplicaInput::Call { call: name, command, stamp });
+        let (name, command) = (CallId(call + 1), Vec::new().into());
+        world.give(host, ReplicaInput::Call { call: name, command, stamp: close });
+        world.flush(host);
+        world.settle();
+    }
+    world.until("their apply", |w| w.hosts.iter().all(|host| host.applied.len() == 2));
+    for host in &world.hosts {
+        let of_session = host.entries().filter(|(envelope, _)| envelope.session == session.0);
+        let seen: Vec<_> = of_session
+            .map(|(e, payload)| (e.kind, e.sequence, e.acknowledged_distance, payload))
+            .collect();
+        let command = (EntryKind::Command, 9, 3, b"of a session".to_vec());
+        let close = (EntryKind::Session, 0, 0, SessionRequest::Close.encode());
+        assert_eq!(seen, [command.clone(), close.clone(), command, close]);
+    }
+}

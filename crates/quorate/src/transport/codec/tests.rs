@@ -104,7 +104,11 @@ fn decoded_bulk(bytes: &[u8]) -> Result<Frame, CodecError> {
 /// One of each kind, every flag in both positions.
 fn samples() -> Vec<Frame> {
     let last = EntryId::new(Index(12), Term(3));
-    let number = ForwardNumber(42);
+    let (number, session) = (ForwardNumber(42), SessionId(77));
+    let of_session = |session, request| {
+        let (stamp, command) = (Stamp::Session { session, request }, Arc::default());
+        Frame::Forward(Forward { to_boot: BootCounter(3), number, stamp, command })
+    };
     let mut frames = vec![
         raft(Message::AppendReply(AppendReply::Accepted { matched: Index(8) })),
         raft(Message::AppendReply(AppendReply::Rejected { prev: Index(8), hint: last })),
@@ -120,7 +124,21 @@ fn samples() -> Vec<Frame> {
         Frame::Forward(Forward {
             to_boot: BootCounter(3),
             number,
+            stamp: Stamp::None,
             command: Arc::new(b"command".to_vec()),
+        }),
+        Frame::Forward(Forward {
+            to_boot: BootCounter(3),
+            number,
+            stamp: Stamp::Command { session, sequence: 8, acknowledged: 5 },
+            command: Arc::new(b"command".to_vec()),
+        }),
+        of_session(SessionId::NONE, SessionRequest::Open { ttl_ms: 600_000 }),
+        of_session(session, SessionRequest::KeepAlive),
+        of_session(session, SessionRequest::Close),
+        Frame::ForwardReply(ForwardReply {
+            number,
+            outcome: ForwardOutcome::Faulted(SessionFault::Expired),
         }),
         Frame::ForwardReply(ForwardReply { number, outcome: ForwardOutcome::Unknown }),
         Frame::ForwardReply(ForwardReply {
@@ -349,7 +367,7 @@ fn what_exceeds_every_limit_is_not_sent() {
     assert!(encode(huge, limits()).is_err());
     let command = Arc::new(vec![0; 5 << 20]);
     let number = ForwardNumber(1);
-    let forward = Forward { to_boot: BootCounter(1), number, command };
+    let forward = Forward { to_boot: BootCounter(1), number, stamp: Stamp::None, command };
     let error = encode(Frame::Forward(forward), limits()).unwrap_err();
     assert!(error.to_string().contains("the limit is 4194432"), "{error}");
     let outcome = ForwardOutcome::Applied(vec![0; 5 << 20]);
@@ -364,7 +382,7 @@ fn bodies_end_where_they_should_and_know_their_values() {
     for frame in samples() {
         let (bytes, _) = packed(frame.clone());
         let (kind, body) = (bytes[8], &bytes[9..]);
-        let open_end = matches!(kind, kind::APPEND | kind::FORWARD)
+        let open_end = matches!(kind, kind::APPEND | kind::FORWARD | kind::FORWARD_OF_SESSION)
             || matches!(
                 &frame,
                 Frame::ForwardReply(ForwardReply { outcome: ForwardOutcome::Applied(_), .. })
@@ -380,9 +398,18 @@ fn bodies_end_where_they_should_and_know_their_values() {
             assert!(decode(raw, ends(), limits()).is_err(), "{frame:?} with a byte more");
         }
     }
-    for kind in [0, 1, 15, 24, 31, 34, 48, 63, 65, 255] {
+    for kind in [0, 1, 15, 24, 31, 36, 48, 63, 65, 255] {
         let raw = RawFrame { kind, body: &[0; 64], bytes: 73 };
         assert_eq!(decode(raw, ends(), limits()), Err(CodecError::Kind(kind)));
+    }
+    for value in [0, 5] {
+        let raw = RawFrame {
+            kind: kind::FORWARD_REPLY,
+            body: &[0, 0, 0, 0, 0, 0, 0, 0, 4, value],
+            bytes: 19,
+        };
+        let wrong = WireError::Value { what: "fault of a session", found: u64::from(value) };
+        assert_eq!(decode(raw, ends(), limits()), Err(CodecError::Wire(wrong)));
     }
     let raw = RawFrame { kind: kind::VOTE_REPLY, body: &[2; 26], bytes: 35 };
     assert!(matches!(decode(raw, ends(), limits()), Err(CodecError::Wire(_))), "a flag of 2");

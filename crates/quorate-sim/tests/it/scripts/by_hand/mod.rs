@@ -49,6 +49,7 @@ fn script_of(fault: Fault) -> fn() -> Struck {
         Fault::StuckDisk => disk::a_stuck_disk_of_the_leader_ends_its_lead,
         Fault::Sizes => clients::commands_of_any_size_up_to_the_limit_are_taken,
         Fault::ImpatientClients => clients::a_call_given_up_may_still_take_effect_once,
+        Fault::Resend => clients::a_call_of_a_session_counts_once_however_often_it_is_sent,
         Fault::RetryStorm => clients::a_storm_of_retries_is_survived,
     }
 }
