@@ -110,7 +110,7 @@ impl Alarms {
         }
         // All other alarms are of the other kind.
         let takes_space = match command {
-            Command::Put(_) => true,
+            Command::Put(_) | Command::Append(_) => true,
             Command::Txn(txn) => puts(txn),
             Command::DeleteRange(_) | Command::Compact(_) | Command::Alarm(_) => false,
         };

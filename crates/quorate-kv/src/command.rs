@@ -28,6 +28,40 @@ pub enum Command {
     Compact(Revision),
     /// Raises an alarm or takes one back.
     Alarm(AlarmChange),
+    /// Adds to the end of a value.
+    Append(Append),
+}
+
+/// Most bytes that a value may have after an append: each version of it is kept, so that values
+/// that only grow must not grow for ever.
+pub const MAX_APPENDED_BYTES: usize = 1 << 20;
+
+/// Adds to the end of a value; a key that is absent begins with it. The lease stays.
+///
+/// etcd has no such command: with a transaction a client has to read, compare and try again.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Append {
+    /// The key.
+    pub key: Box<[u8]>,
+    /// What is added.
+    pub suffix: Box<[u8]>,
+}
+
+impl Append {
+    /// Adds a copy of `suffix` to the value of `key`.
+    #[must_use]
+    pub fn new(key: &[u8], suffix: &[u8]) -> Self {
+        Self { key: key.into(), suffix: suffix.into() }
+    }
+}
+
+impl fmt::Debug for Append {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Append")
+            .field("key", &format_args!("{}", self.key.escape_ascii()))
+            .field("suffix", &format_args!("{}", self.suffix.escape_ascii()))
+            .finish()
+    }
 }
 
 /// Sets one key.

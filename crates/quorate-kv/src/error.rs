@@ -46,6 +46,9 @@ pub enum KvError {
     /// No more alarms are kept.
     #[error("quorate: too many alarms are raised; take some back")]
     TooManyAlarms,
+    /// An append would make a value too large.
+    #[error("quorate: the value would have more than 1048576 bytes")]
+    ValueTooLarge,
 }
 
 /// The class of an error, named as gRPC names its status codes.
@@ -82,6 +85,7 @@ impl KvError {
             Self::LeaseNotFound => ErrorCode::NotFound,
             Self::NoSpace | Self::TooManyAlarms => ErrorCode::ResourceExhausted,
             Self::Corrupt => ErrorCode::DataLoss,
+            Self::ValueTooLarge => ErrorCode::FailedPrecondition,
         }
     }
 }

@@ -56,7 +56,8 @@ mod view;
 pub use alarm::{Alarm, AlarmChange, AlarmKind};
 pub use archive::{ArchiveChunk, ArchiveStorage};
 pub use command::{
-    Command, Compare, CompareTarget, DeleteRange, MAX_TXN_OPERATIONS, Operation, Put, Relation, Txn,
+    Append, Command, Compare, CompareTarget, DeleteRange, MAX_APPENDED_BYTES, MAX_TXN_OPERATIONS,
+    Operation, Put, Relation, Txn,
 };
 pub use digest::Digest;
 pub use error::{ErrorCode, KvError};
@@ -65,7 +66,7 @@ pub use key_range::KeyRange;
 pub use key_value::KeyValue;
 pub use machine::{Answer, KvMachine, Query};
 pub use query::{Range, SortOrder, SortTarget};
-pub use reply::{DeleteRangeReply, Outcome, PutReply, RangeReply, Reply, TxnReply};
+pub use reply::{AppendReply, DeleteRangeReply, Outcome, PutReply, RangeReply, Reply, TxnReply};
 pub use revision::{LeaseId, Revision};
 pub use snapshot::StoreSnapshot;
 pub use store::Store;

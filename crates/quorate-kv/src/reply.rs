@@ -29,6 +29,17 @@ pub enum Outcome {
     Compact,
     /// The alarms that were meant: the one raised, or the one taken back if it was raised.
     Alarms(Vec<Alarm>),
+    /// A value was added to.
+    Append(AppendReply),
+}
+
+/// What an append answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendReply {
+    /// Revision that the append made.
+    pub revision: Revision,
+    /// Bytes of the value after it.
+    pub length: u64,
 }
 
 /// What a put answers.

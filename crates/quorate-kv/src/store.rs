@@ -11,11 +11,11 @@
 mod tests;
 
 use crate::archive::{ArchiveStorage, Archivist};
-use crate::command::{Command, DeleteRange, Put};
+use crate::command::{Append, Command, DeleteRange, MAX_APPENDED_BYTES, Put};
 use crate::error::KvError;
 use crate::event::{Event, EventKind};
 use crate::key_value::{KeyValue, Stamp};
-use crate::reply::{DeleteRangeReply, Outcome, PutReply, Reply};
+use crate::reply::{AppendReply, DeleteRangeReply, Outcome, PutReply, Reply};
 use crate::retired::Retired;
 use crate::revision::{LeaseId, Revision};
 use crate::tree::Position;
@@ -108,6 +108,7 @@ impl Store {
             }
             Command::Compact(revision) => self.compact(revision).map(|()| Outcome::Compact),
             Command::Alarm(change) => self.view.alarms.change(change).map(Outcome::Alarms),
+            Command::Append(append) => self.append(&append, events).map(Outcome::Append),
         }
     }
 
@@ -118,6 +119,20 @@ impl Store {
         }
         // No lease can exist yet, so naming one names an unknown one.
         if put.lease == LeaseId::NONE { Ok(()) } else { Err(KvError::LeaseNotFound) }
+    }
+
+    fn append(&mut self, append: &Append, events: &mut Vec<Event>) -> Result<AppendReply, KvError> {
+        let previous = self.view.key(&append.key);
+        let before = previous.map_or(&[][..], KeyValue::value);
+        let length = before.len() + append.suffix.len();
+        if length > MAX_APPENDED_BYTES {
+            return Err(KvError::ValueTooLarge);
+        }
+        let value = [before, &append.suffix].concat();
+        let mut put = Put::new(&append.key, &value);
+        put.ignore_lease = previous.is_some();
+        let revision = self.begin(events).put(put).revision;
+        Ok(AppendReply { revision, length: length as u64 })
     }
 
     fn begin<'a>(&'a mut self, events: &'a mut Vec<Event>) -> Change<'a> {

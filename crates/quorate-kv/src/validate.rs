@@ -26,6 +26,7 @@ impl Command {
             Self::DeleteRange(delete) => delete.validate(),
             Self::Txn(txn) => txn.validate(),
             Self::Compact(_) | Self::Alarm(_) => Ok(()),
+            Self::Append(append) => check_key(&append.key),
         }
     }
 }

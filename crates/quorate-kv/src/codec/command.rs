@@ -7,7 +7,8 @@ use super::{
 };
 use crate::alarm::AlarmChange;
 use crate::command::{
-    Command, Compare, CompareTarget, DeleteRange, MAX_TXN_OPERATIONS, Operation, Put, Relation, Txn,
+    Append, Command, Compare, CompareTarget, DeleteRange, MAX_TXN_OPERATIONS, Operation, Put,
+    Relation, Txn,
 };
 use crate::key_range::KeyRange;
 use crate::query::{Range, SortOrder, SortTarget};
@@ -20,6 +21,7 @@ const TXN: u8 = 3;
 const COMPACT: u8 = 4;
 const RANGE: u8 = 5;
 const ALARM: u8 = 6;
+const APPEND: u8 = 7;
 
 /// What becomes of an alarm.
 const CLEAR: u8 = 0;
@@ -63,6 +65,11 @@ impl Codec for Command {
                 out.extend([ALARM, what]);
                 encode_alarm(alarm, out);
             }
+            Self::Append(append) => {
+                out.push(APPEND);
+                put_bytes(out, &append.key);
+                put_bytes(out, &append.suffix);
+            }
         }
         Ok(())
     }
@@ -78,6 +85,13 @@ impl Codec for Command {
                 CLEAR => AlarmChange::Clear(decode_alarm(&mut reader)?),
                 _ => AlarmChange::Raise(decode_alarm(&mut reader)?),
             }),
+            APPEND => {
+                let key = reader.bytes()?;
+                if u32::try_from(key.len()).is_err() {
+                    return malformed("a key has 4 GiB or more");
+                }
+                Self::Append(Append::new(key, reader.bytes()?))
+            }
             _ => return malformed("an unknown kind of command"),
         };
         reader.end()?;

@@ -8,7 +8,7 @@ use super::{
 use crate::command::MAX_TXN_OPERATIONS;
 use crate::error::KvError;
 use crate::key_value::KeyValue;
-use crate::reply::{DeleteRangeReply, Outcome, PutReply, RangeReply, Reply, TxnReply};
+use crate::reply::{AppendReply, DeleteRangeReply, Outcome, PutReply, RangeReply, Reply, TxnReply};
 use crate::revision::Revision;
 
 /// Kinds of outcomes.
@@ -19,12 +19,13 @@ const TXN: u8 = 3;
 const COMPACT: u8 = 4;
 const RANGE: u8 = 5;
 const ALARMS: u8 = 6;
+const APPEND: u8 = 7;
 
 /// Levels of outcomes: one for the command itself, one for each transaction in another.
 const MAX_NESTING: usize = MAX_TXN_OPERATIONS + 2;
 
 /// Errors by their byte; the byte is the place, so errors are only ever appended.
-const ERRORS: [KvError; 13] = [
+const ERRORS: [KvError; 14] = [
     KvError::KeyNotProvided,
     KvError::KeyNotFound,
     KvError::ValueProvided,
@@ -38,6 +39,7 @@ const ERRORS: [KvError; 13] = [
     KvError::NoSpace,
     KvError::Corrupt,
     KvError::TooManyAlarms,
+    KvError::ValueTooLarge,
 ];
 
 impl Codec for Reply {
@@ -128,6 +130,11 @@ fn encode_outcome(outcome: &Outcome, levels: usize, out: &mut Vec<u8>) -> Result
             put_length(out, alarms.len());
             alarms.iter().for_each(|alarm| encode_alarm(alarm, out));
         }
+        Outcome::Append(append) => {
+            out.push(APPEND);
+            put_i64(out, append.revision.get());
+            put_u64(out, append.length);
+        }
     }
     Ok(())
 }
@@ -162,6 +169,10 @@ fn decode_outcome(reader: &mut Reader<'_>, kind: u8, levels: usize) -> Result<Ou
         }),
         COMPACT => Outcome::Compact,
         ALARMS => Outcome::Alarms(reader.list(decode_alarm)?),
+        APPEND => {
+            let revision = Revision(reader.i64()?);
+            Outcome::Append(AppendReply { revision, length: reader.u64()? })
+        }
         _ => return malformed("an unknown kind of outcome"),
     })
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use quorate::{Codec, CodecError};
 use quorate_kv::{
-    Alarm, AlarmChange, AlarmKind, Command, Compare, CompareTarget, DeleteRange, KeyRange,
+    Alarm, AlarmChange, AlarmKind, Append, Command, Compare, CompareTarget, DeleteRange, KeyRange,
     MAX_TXN_OPERATIONS, Operation, Outcome, Put, Relation, Reply, Revision, Txn, TxnReply,
 };
 
@@ -37,9 +37,10 @@ fn the_bytes_of_every_kind_of_command_stay_as_they_are() {
         failure: vec![],
     };
     let alarm = Alarm { kind: AlarmKind::NoSpace, member: 258 };
-    let table: [(Command, &[u8]); 5] = [
+    let table: [(Command, &[u8]); 6] = [
         (Command::Alarm(AlarmChange::Raise(alarm)), b"\x01\x06\x01\x01\x02\x01\0\0\0\0\0\0"),
         (Command::Alarm(AlarmChange::Clear(alarm)), b"\x01\x06\x00\x01\x02\x01\0\0\0\0\0\0"),
+        (Command::Append(Append::new(b"key", b"more")), b"\x01\x07\x03key\x04more"),
         (
             Command::DeleteRange(DeleteRange::new(KeyRange::from_key(b"k")).with_previous()),
             b"\x01\x02\x02\x01k\x01\x00",

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use quorate_kv::{
-    Alarm, AlarmChange, AlarmKind, Command, Compare, CompareTarget, DeleteRange, KeyRange, LeaseId,
-    Operation, Put, Range, Relation, Revision, SortOrder, SortTarget, Txn,
+    Alarm, AlarmChange, AlarmKind, Append, Command, Compare, CompareTarget, DeleteRange, KeyRange,
+    LeaseId, Operation, Put, Range, Relation, Revision, SortOrder, SortTarget, Txn,
 };
 
 const KEYS: [&[u8]; 9] = [b"a", b"a\0", b"aa", b"ab", b"b", b"b\xff", b"c", b"\xff", b"\0"];
@@ -152,6 +152,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         8 => put().prop_map(Command::Put),
         3 => delete_range().prop_map(Command::DeleteRange),
         6 => txn().prop_map(Command::Txn),
+        2 => (key(), value()).prop_map(|(key, suffix)| Command::Append(Append::new(&key, &suffix))),
         1 => (-1..12_i64).prop_map(|revision| Command::Compact(Revision(revision))),
         1 => alarm().prop_map(Command::Alarm),
     ]

@@ -41,6 +41,7 @@ pub enum Plain {
     Txn(i64, bool, Vec<Self>),
     Compact,
     Alarms(Vec<Alarm>),
+    Append(i64, u64),
 }
 
 impl From<&Outcome> for Plain {
@@ -61,6 +62,7 @@ impl From<&Outcome> for Plain {
             ),
             Outcome::Compact => Self::Compact,
             Outcome::Alarms(alarms) => Self::Alarms(alarms.clone()),
+            Outcome::Append(append) => Self::Append(append.revision.get(), append.length),
         }
     }
 }
@@ -139,11 +141,19 @@ impl Model {
                 }
             };
         }
+        if let Command::Append(append) = command {
+            // A put of the whole value, under whatever lease the key has: none yet.
+            let before = self.last().get(&append.key[..]).map(|version| version.value.clone());
+            let value = [before.unwrap_or_default(), append.suffix.to_vec()].concat();
+            let length = value.len() as u64;
+            let put = Command::Put(Put::new(&append.key, &value));
+            return self.execute(&put).map(|_| Plain::Append(self.revision(), length));
+        }
         let operation = match command.clone() {
             Command::Put(put) => Operation::Put(put),
             Command::DeleteRange(delete) => Operation::DeleteRange(delete),
             Command::Txn(txn) => Operation::Txn(txn),
-            Command::Compact(_) | Command::Alarm(_) => unreachable!(),
+            Command::Compact(_) | Command::Alarm(_) | Command::Append(_) => unreachable!(),
         };
         check_form(&operation, 128)?;
         if let Operation::Txn(txn) = &operation

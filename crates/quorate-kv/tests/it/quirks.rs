@@ -1,9 +1,10 @@
 //! The habits of etcd that its clients rely on, one test each.
 
 use quorate_kv::{
-    Alarm, AlarmChange, AlarmKind, Command, Compare, CompareTarget, DeleteRange, ErrorCode,
-    KeyRange, KvError, LeaseId, MAX_TXN_OPERATIONS, Operation, Outcome, Put, Range, RangeReply,
-    Relation, Reply, Revision, SortOrder, SortTarget, Store, Txn, TxnReply,
+    Alarm, AlarmChange, AlarmKind, Append, AppendReply, Command, Compare, CompareTarget,
+    DeleteRange, ErrorCode, KeyRange, KvError, LeaseId, MAX_APPENDED_BYTES, MAX_TXN_OPERATIONS,
+    Operation, Outcome, Put, Range, RangeReply, Relation, Reply, Revision, SortOrder, SortTarget,
+    Store, Txn, TxnReply,
 };
 
 /// A store with short words for what the tests do.
@@ -258,6 +259,26 @@ fn reads_beyond_the_last_revision_and_below_the_compacted_one_are_refused() {
     assert_eq!(read(2), Err(KvError::Compacted));
     assert_eq!(read(3), Ok(1), "the compacted revision itself is readable");
     assert_eq!(read(0), Ok(1));
+}
+
+// Appends.
+
+#[test]
+fn an_append_adds_to_what_is_there_and_has_a_limit() {
+    let mut kv = Kv::with(&["k"]); // 2
+    let mut append =
+        |key: &[u8], suffix: &[u8]| kv.apply(Command::Append(Append::new(key, suffix))).result;
+    let appended = |revision, length| {
+        Ok(Outcome::Append(AppendReply { revision: Revision(revision), length }))
+    };
+    assert_eq!(append(b"new", b"one"), appended(3, 3));
+    assert_eq!(append(b"new", b"two"), appended(4, 6));
+    assert_eq!(append(b"", b"x"), Err(KvError::KeyNotProvided));
+    let rest = vec![b'x'; MAX_APPENDED_BYTES - 6];
+    assert_eq!(append(b"new", &rest), appended(5, MAX_APPENDED_BYTES as u64));
+    assert_eq!(append(b"new", b"x"), Err(KvError::ValueTooLarge), "and nothing is changed");
+    assert_eq!(append(b"new", b""), appended(6, MAX_APPENDED_BYTES as u64));
+    assert!(kv.value("new").unwrap().starts_with("onetwox"));
 }
 
 // Compaction.
@@ -705,7 +726,9 @@ fn while_space_is_used_up_only_what_takes_none_is_executed() {
 
 #[test]
 fn errors_have_the_text_and_the_class_that_etcd_gives_them() {
-    use ErrorCode::{DataLoss, InvalidArgument, NotFound, OutOfRange, ResourceExhausted};
+    use ErrorCode::{
+        DataLoss, FailedPrecondition, InvalidArgument, NotFound, OutOfRange, ResourceExhausted,
+    };
     let table = [
         (KvError::KeyNotProvided, InvalidArgument, "etcdserver: key is not provided"),
         (KvError::KeyNotFound, InvalidArgument, "etcdserver: key not found"),
@@ -727,6 +750,11 @@ fn errors_have_the_text_and_the_class_that_etcd_gives_them() {
         (KvError::LeaseNotFound, NotFound, "etcdserver: requested lease not found"),
         (KvError::NoSpace, ResourceExhausted, "etcdserver: mvcc: database space exceeded"),
         (KvError::Corrupt, DataLoss, "etcdserver: corrupt cluster"),
+        (
+            KvError::ValueTooLarge,
+            FailedPrecondition,
+            "quorate: the value would have more than 1048576 bytes",
+        ),
     ];
     for (error, code, text) in table {
         assert_eq!((error.code(), error.to_string().as_str()), (code, text));

@@ -64,8 +64,8 @@ fn outcome(outcome: Outcome) -> pb::ResponseOp {
             let header = Some(pb::ResponseHeader::default());
             Some(Response::ResponseTxn(txn_reply(header, reply)))
         }
-        // No operation of a transaction compacts or changes an alarm.
-        Outcome::Compact | Outcome::Alarms(_) => None,
+        // No operation of a transaction compacts, appends or changes an alarm.
+        Outcome::Compact | Outcome::Alarms(_) | Outcome::Append(_) => None,
     };
     pb::ResponseOp { response }
 }

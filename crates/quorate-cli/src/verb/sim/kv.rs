@@ -432,6 +432,9 @@ fn words_of(command: &Command) -> String {
         },
         Command::Compact(revision) => format!("compact up to {revision}"),
         Command::Alarm(change) => format!("alarm: {change:?}"),
+        Command::Append(append) => {
+            format!("append {} {}", append.key.escape_ascii(), append.suffix.escape_ascii())
+        }
     }
 }
 
