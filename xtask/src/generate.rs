@@ -59,7 +59,7 @@ mod backend {
     use xxhash_rust::xxh3::xxh3_128;
 
     /// The `.proto` files, in the order in which they are compiled.
-    const INPUTS: [&str; 3] = ["mvcc.proto", "etcd.proto", "health.proto"];
+    const INPUTS: [&str; 4] = ["mvcc.proto", "etcd.proto", "health.proto", "quorate.proto"];
     /// Crates whose version decides what is generated.
     const GENERATORS: [&str; 4] = ["protox", "prost-build", "tonic-build", "tonic-prost-build"];
     const MANIFEST: &str = "MANIFEST";

@@ -51,6 +51,19 @@ const SOAKS: &[Soak] = &[
         ],
     },
     Soak {
+        name: "once",
+        about: "Counters of exactly-once clients while nodes get SIGKILL (30 a round), leaders are stopped (5 a round) and replies are lost.",
+        rounds: 10,
+        seeds: 0,
+        cargo: &["test", "--test", "e2e", "--", "--exact", "--nocapture", ONCE_TEST],
+        more: &[],
+        env: &[
+            ("QUORATE_ONCE_SEED", "{round}"),
+            ("QUORATE_ONCE_KILLS", "30"),
+            ("QUORATE_ONCE_STOPS", "5"),
+        ],
+    },
+    Soak {
         name: "sim",
         about: "20,000 simulated worlds with all faults, every invariant checked after every step.",
         rounds: 40,
@@ -85,6 +98,7 @@ const WORLDS: &[&str] = &[
     "{from}..{to}",
 ];
 
+const ONCE_TEST: &str = "once::every_call_of_a_session_is_carried_out_exactly_once";
 const KILL_TEST: &str = "kill::no_acknowledged_write_is_lost_while_nodes_are_killed";
 
 /// Runs or resumes a soak.

@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::verb::{
-    bench, del, demo, endpoint, failover, get, member, put, serve, sim, snapshot, status, txn,
+    append, bench, del, demo, endpoint, failover, get, member, put, serve, sim, snapshot, status,
+    txn,
 };
 
 const AFTER_HELP: &str = "\
@@ -46,6 +47,8 @@ pub(crate) enum Verb {
     Get(get::Arguments),
     /// Write a key
     Put(put::Arguments),
+    /// Add to the end of a value, exactly once
+    Append(append::Arguments),
     /// Delete a key or a range of keys
     Del(del::Arguments),
     /// Run a transaction, read from standard input

@@ -80,6 +80,12 @@ impl From<CallError> for Failure {
                 "the server stopped, lost its leader or was cut off after the write was sent",
                 "read the key to see what holds: `quorate get KEY`",
             ),
+            CallError::Expired { maybe_applied: false } => Self::new(
+                Exit::Refused,
+                what,
+                "nothing was heard of the session for its time; nothing was changed",
+                "run the command again",
+            ),
             CallError::Refused { status, .. } => {
                 let (cause, next) = refusal(status.code());
                 Self::new(Exit::Refused, what, cause, next)

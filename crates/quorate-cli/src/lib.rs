@@ -53,6 +53,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Serve(arguments) => verb::serve::run(*arguments),
         Verb::Get(arguments) => verb::get::run(&arguments),
         Verb::Put(arguments) => verb::put::run(arguments),
+        Verb::Append(arguments) => verb::append::run(arguments),
         Verb::Del(arguments) => verb::del::run(&arguments),
         Verb::Txn(arguments) => verb::txn::run(&arguments),
         Verb::Status(arguments) => verb::status::run(&arguments),

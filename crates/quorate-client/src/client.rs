@@ -15,12 +15,13 @@ use tonic::{Response, Status};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::{Attempt, CallError, silence, with_causes};
 use crate::outcome::{Verdict, judge};
+use crate::session::{Session, SessionOptions};
 use crate::snapshot::SnapshotStream;
 
 /// Pause before all endpoints are asked again, when each said that it cannot serve at the moment.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Largest reply that is read: what etcd's own client takes.
-const MAX_REPLY_BYTES: usize = i32::MAX as usize;
+pub(crate) const MAX_REPLY_BYTES: usize = i32::MAX as usize;
 
 /// How long a client waits.
 #[derive(Clone, Copy, Debug)]
@@ -178,6 +179,34 @@ impl Client {
         request: pb::CompactionRequest,
     ) -> Result<pb::CompactionResponse, CallError> {
         self.call(Kind::Write, |channel| async move { kv(channel).compact(request).await }).await
+    }
+
+    /// A session, whose writes are carried out exactly once; opened with the first of them, on the
+    /// tokio runtime of that moment.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        self.session_with(SessionOptions::default())
+    }
+
+    /// As [`Client::session`], with other times.
+    #[must_use]
+    pub fn session_with(&self, options: SessionOptions) -> Session {
+        Session::new(self.clone(), options)
+    }
+
+    /// Every endpoint, in the order given.
+    pub(crate) fn each(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Where to begin.
+    pub(crate) fn current(&self) -> usize {
+        self.current.load(Ordering::Relaxed)
+    }
+
+    /// An endpoint answered: the next request begins there.
+    pub(crate) fn settle_on(&self, at: usize) {
+        self.current.store(at, Ordering::Relaxed);
     }
 
     /// What the answering member says of itself; see [`Client::each_endpoint`].
@@ -348,7 +377,7 @@ fn share(deadline: Instant, parts: usize) -> Duration {
 }
 
 /// A server's words, or what happened to the connection.
-fn describe(status: &Status) -> String {
+pub(crate) fn describe(status: &Status) -> String {
     if std::error::Error::source(status).is_some() {
         with_causes(status)
     } else if status.message().is_empty() {
@@ -358,7 +387,7 @@ fn describe(status: &Status) -> String {
     }
 }
 
-fn kv(channel: Channel) -> KvClient<Channel> {
+pub(crate) fn kv(channel: Channel) -> KvClient<Channel> {
     KvClient::new(channel).max_decoding_message_size(MAX_REPLY_BYTES)
 }
 

@@ -35,13 +35,32 @@ pub enum CallError {
         #[source]
         status: Option<Box<Status>>,
     },
+    /// The session is gone. The write will not be carried out any more.
+    #[error("{}", if *maybe_applied {
+        "the session has expired; the write may have been carried out before that"
+    } else {
+        "the session has expired; the write was certainly not carried out"
+    })]
+    Expired {
+        /// Whether it may have been carried out before the session expired.
+        maybe_applied: bool,
+    },
+    /// The write was carried out, once; its reply was lost on the way and not kept.
+    #[error("the write was carried out, but its reply was lost and {endpoint} does not have it")]
+    ReplyLost {
+        /// The endpoint that said so.
+        endpoint: String,
+    },
 }
 
 impl CallError {
     /// Whether it is certain that the request changed nothing.
     #[must_use]
     pub const fn is_certainly_without_effect(&self) -> bool {
-        !matches!(self, Self::Unknown { .. })
+        !matches!(
+            self,
+            Self::Unknown { .. } | Self::ReplyLost { .. } | Self::Expired { maybe_applied: true }
+        )
     }
 }
 

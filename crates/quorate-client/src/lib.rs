@@ -8,7 +8,10 @@
 //! - A read is asked again elsewhere, because asking twice changes nothing.
 //! - Every call ends within [`Options::timeout`].
 //!
-//! It does not follow the leader, keeps no session and does no load balancing.
+//! A [`Session`] goes further, with a Quorate cluster: what is sent through it is sent again until it
+//! is answered, and carried out exactly once.
+//!
+//! It does not follow the leader and does no load balancing.
 //!
 //! ```no_run
 //! use quorate_client::{Client, Options, proto::PutRequest};
@@ -25,14 +28,16 @@ mod client;
 mod endpoint;
 mod error;
 mod outcome;
+mod session;
 mod snapshot;
 
 pub use client::{Client, Options};
 pub use endpoint::EndpointError;
 pub use error::{Attempt, CallError};
-pub use outcome::{OUTCOME_METADATA, OUTCOME_REFUSED};
+pub use outcome::{OUTCOME_EXPIRED, OUTCOME_METADATA, OUTCOME_REFUSED, OUTCOME_REPLY_LOST};
 /// The requests and replies.
 pub use quorate_proto::etcdserverpb as proto;
 /// One version of a key.
 pub use quorate_proto::mvccpb::KeyValue;
+pub use session::{Session, SessionOptions};
 pub use snapshot::SnapshotStream;

@@ -8,6 +8,10 @@ use tonic::{Code, ConnectError, Status};
 pub const OUTCOME_METADATA: &str = "quorate-outcome";
 /// Its value when the request was certainly not carried out.
 pub const OUTCOME_REFUSED: &str = "refused";
+/// Its value when the session of the request is gone; the request was not carried out.
+pub const OUTCOME_EXPIRED: &str = "expired";
+/// Its value when the request was carried out, once, and its reply is gone.
+pub const OUTCOME_REPLY_LOST: &str = "reply-lost";
 
 /// What to make of an error answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +47,13 @@ pub(crate) fn judge(status: &Status) -> Verdict {
     }
 }
 
-fn says_refused(status: &Status) -> bool {
-    status.metadata().get(OUTCOME_METADATA).is_some_and(|value| value == OUTCOME_REFUSED)
+pub(crate) fn says_refused(status: &Status) -> bool {
+    outcome_of(status) == Some(OUTCOME_REFUSED)
+}
+
+/// What the server says became of the request.
+pub(crate) fn outcome_of(status: &Status) -> Option<&str> {
+    status.metadata().get(OUTCOME_METADATA)?.to_str().ok()
 }
 
 /// Whether the error is that no connection came about.

@@ -1,4 +1,4 @@
-//! The etcd v3 wire messages and services, generated and committed.
+//! The etcd v3 wire messages and services and our own, generated and committed.
 //!
 //! The `.proto` files in `proto/` are this project's own, written from etcd's public field numbers;
 //! `cargo xtask generate` makes the code from them, so that building needs no generator. What is
@@ -49,4 +49,18 @@ pub mod etcdserverpb {
 pub mod health {
     //! The standard gRPC health service, `grpc.health.v1`.
     include!("generated/grpc.health.v1.rs");
+}
+
+#[allow(
+    missing_docs,
+    rustdoc::all,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated"
+)]
+pub mod quoratepb {
+    //! What Quorate offers beside etcd's API: sessions, and an atomic append.
+    include!("generated/quoratepb.rs");
 }

@@ -15,6 +15,10 @@ use tonic::{Code, Status};
 /// Metadata by which a client learns that its request was certainly not carried out.
 const OUTCOME_METADATA: &str = "quorate-outcome";
 const OUTCOME_REFUSED: &str = "refused";
+/// The session is gone; this request, at least, was not carried out.
+const OUTCOME_EXPIRED: &str = "expired";
+/// It was carried out, once, but its reply is gone.
+const OUTCOME_REPLY_LOST: &str = "reply-lost";
 
 /// Why a request gets no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +29,10 @@ pub(crate) enum ApiError {
     RequestTooLarge,
     /// A number stands where one of a few was expected.
     UnknownEnum { field: &'static str, value: i32 },
+    /// What a request says of its session is no such thing.
+    BadSession,
+    /// The session of the request is gone; the request was not carried out.
+    Expired,
     /// The client wants a leader to be there, and none is known.
     NoLeader,
     /// The service or the option is not there yet.
@@ -54,6 +62,7 @@ impl From<CallError> for ApiError {
         match error {
             CallError::Refused(refusal) => Self::Refused(refusal),
             CallError::Unknown(reason) => Self::Unknown(reason),
+            CallError::Expired { .. } => Self::Expired,
             // The enum may grow; what is not known to be refused counts as unknown.
             _ => Self::Unknown(UnknownReason::ConnectionLost),
         }
@@ -63,9 +72,8 @@ impl From<CallError> for ApiError {
 impl From<ApiError> for Status {
     fn from(error: ApiError) -> Self {
         let mut status = Self::new(error.code(), error.text());
-        if error.is_without_effect() {
-            let mark = MetadataValue::from_static(OUTCOME_REFUSED);
-            status.metadata_mut().insert(OUTCOME_METADATA, mark);
+        if let Some(mark) = error.outcome() {
+            status.metadata_mut().insert(OUTCOME_METADATA, MetadataValue::from_static(mark));
         }
         status
     }
@@ -84,17 +92,20 @@ impl ApiError {
                 ErrorCode::DataLoss => Code::DataLoss,
                 _ => Code::Unknown,
             },
-            Self::RequestTooLarge | Self::UnknownEnum { .. } => Code::InvalidArgument,
+            Self::RequestTooLarge | Self::UnknownEnum { .. } | Self::BadSession => {
+                Code::InvalidArgument
+            }
+            Self::Expired => Code::FailedPrecondition,
             Self::NoLeader => Code::Unavailable,
             Self::NotThereYet { .. } => Code::Unimplemented,
             Self::Internal { .. } => Code::Internal,
             Self::Refused(refusal) => match refusal {
-                Refusal::Overloaded => Code::ResourceExhausted,
+                Refusal::Overloaded | Refusal::SessionCrowded => Code::ResourceExhausted,
                 Refusal::TooLarge { .. } => Code::InvalidArgument,
                 Refusal::Unencodable(_) => Code::Internal,
                 _ => Code::Unavailable,
             },
-            Self::Unknown(UnknownReason::Reply(_)) => Code::Unknown,
+            Self::Unknown(UnknownReason::Reply(_) | UnknownReason::ReplyLost) => Code::Unknown,
             Self::Unknown(_) => Code::Unavailable,
         }
     }
@@ -107,6 +118,10 @@ impl ApiError {
             Self::UnknownEnum { field, value } => {
                 format!("quorate: {field} has no meaning for {value}").into()
             }
+            Self::BadSession => {
+                "quorate: the session is to be given as SESSION.SEQUENCE.ACKNOWLEDGED".into()
+            }
+            Self::Expired => "quorate: the session has expired".into(),
             Self::NoLeader => "etcdserver: no leader".into(),
             Self::NotThereYet { what } => format!("quorate: {what} is not there yet").into(),
             Self::Internal { what } => format!("quorate: {what}").into(),
@@ -115,9 +130,14 @@ impl ApiError {
         }
     }
 
-    /// Whether the request certainly changed nothing.
-    const fn is_without_effect(&self) -> bool {
-        !matches!(self, Self::Unknown(_) | Self::Internal { .. })
+    /// What certainly became of the request, for clients that look.
+    const fn outcome(&self) -> Option<&'static str> {
+        match self {
+            Self::Expired => Some(OUTCOME_EXPIRED),
+            Self::Unknown(UnknownReason::ReplyLost) => Some(OUTCOME_REPLY_LOST),
+            Self::Unknown(_) | Self::Internal { .. } => None,
+            _ => Some(OUTCOME_REFUSED),
+        }
     }
 }
 
@@ -143,7 +163,9 @@ fn unknown_text(reason: &UnknownReason) -> Cow<'static, str> {
         UnknownReason::LeaderChanged => {
             "etcdserver: request timed out, possibly due to previous leader failure".into()
         }
-        UnknownReason::Reply(_) => format!("quorate: {reason}").into(),
+        UnknownReason::Reply(_) | UnknownReason::ReplyLost | UnknownReason::Acknowledged => {
+            format!("quorate: {reason}").into()
+        }
         // "server stopped" would read as a refusal, which this is not.
         _ => "etcdserver: request timed out".into(),
     }

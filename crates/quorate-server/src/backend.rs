@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
-use quorate::{CallError, Consistency, Refusal};
+use quorate::sessions::{SessionRequest, Stamp};
+use quorate::{CallError, Consistency, Refusal, SessionId};
 use quorate_kv::{
-    Alarm, Answer, Command, Digest, Query, Range, RangeReply, Reply, Revision, Stats, View,
+    Alarm, Answer, Command, Digest, Outcome, Query, Range, RangeReply, Reply, Revision, Stats, View,
 };
 use quorate_proto::etcdserverpb as pb;
 
@@ -20,6 +21,20 @@ use crate::metrics::Metrics;
 pub(crate) trait Backend: Send + Sync + 'static {
     /// Proposes a command and waits for its reply.
     fn call(&self, command: Command) -> impl Future<Output = Result<Reply, CallError>> + Send;
+
+    /// Proposes a command of a session.
+    fn call_as(
+        &self,
+        command: Command,
+        stamp: Stamp,
+    ) -> impl Future<Output = Result<Reply, CallError>> + Send;
+
+    /// Opens, keeps alive or closes a session.
+    fn request_session(
+        &self,
+        session: SessionId,
+        request: SessionRequest,
+    ) -> impl Future<Output = Result<SessionId, CallError>> + Send;
 
     /// Asks the store.
     fn read(
@@ -88,6 +103,21 @@ impl<B: Backend> Context<B> {
     /// The header of a reply that has none.
     pub(crate) fn bare_header(&self) -> Option<pb::ResponseHeader> {
         self.header(Revision::ZERO)
+    }
+
+    /// Checks and proposes a command.
+    pub(crate) async fn write(
+        &self,
+        command: Command,
+        stamp: Stamp,
+    ) -> Result<(Revision, Outcome), ApiError> {
+        self.check_serving()?;
+        command.validate()?;
+        let reply = match stamp {
+            Stamp::None => self.backend.call(command).await?,
+            stamp => self.backend.call_as(command, stamp).await?,
+        };
+        Ok((reply.revision, reply.result?))
     }
 
     /// Reads a range of keys.

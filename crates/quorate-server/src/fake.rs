@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use quorate::{Applying, CallError, Consistency, EntryId, Refusal, StateMachine as _};
+use quorate::sessions::{SessionRequest, Stamp};
+use quorate::{Applying, CallError, Consistency, EntryId, Refusal, SessionId, StateMachine as _};
 use quorate_kv::{Answer, Command, KvMachine, Query, Reply};
 use quorate_proto::etcdserverpb as pb;
 use tokio::sync::watch;
@@ -25,6 +26,8 @@ pub(crate) struct Fake {
     pub(crate) no_quorum: Mutex<Option<Refusal>>,
     /// Whom the node says that it waits for.
     pub(crate) waiting_for: Mutex<Option<String>>,
+    /// What was said of sessions.
+    pub(crate) stamps: Mutex<Vec<Stamp>>,
     /// Whether calls wait until this says that they may end.
     pub(crate) holds_calls: watch::Sender<bool>,
     /// Calls that have begun and neither ended nor been given up.
@@ -67,6 +70,7 @@ impl Default for Fake {
             waiting_for: Mutex::default(),
             holds_calls: watch::Sender::new(false),
             under_way: AtomicUsize::new(0),
+            stamps: Mutex::default(),
         }
     }
 }
@@ -93,6 +97,23 @@ impl Backend for Fake {
         }
         let at = Applying { id: EntryId::ZERO, application_index: 1, log_time_ms: 0 };
         Ok(self.machine.lock().unwrap().apply(&at, command))
+    }
+
+    async fn call_as(&self, command: Command, stamp: Stamp) -> Result<Reply, CallError> {
+        self.stamps.lock().unwrap().push(stamp);
+        self.call(command).await
+    }
+
+    async fn request_session(
+        &self,
+        session: SessionId,
+        request: SessionRequest,
+    ) -> Result<SessionId, CallError> {
+        self.stamps.lock().unwrap().push(Stamp::Session { session, request });
+        if let Some(error) = self.next_call.lock().unwrap().take() {
+            return Err(error);
+        }
+        Ok(if session == SessionId::NONE { SessionId(17) } else { session })
     }
 
     async fn read(&self, query: Query, consistency: Consistency) -> Result<Answer, Refusal> {

@@ -8,6 +8,7 @@
 
 use prost::Message as _;
 use quorate::Consistency;
+use quorate::sessions::Stamp;
 use quorate_kv::{Command, Outcome, Revision};
 use quorate_proto::etcdserverpb as pb;
 use quorate_proto::etcdserverpb::kv_server::Kv;
@@ -16,6 +17,7 @@ use tonic::{Request, Response, Status};
 use crate::api_error::ApiError;
 use crate::backend::{Backend, Shared};
 use crate::convert;
+use crate::session::stamp;
 
 /// The service.
 #[derive(Debug)]
@@ -42,10 +44,14 @@ impl<B: Backend> KvService<B> {
     }
 
     /// Writes a key.
-    pub(crate) async fn put(&self, request: pb::PutRequest) -> Result<pb::PutResponse, ApiError> {
+    pub(crate) async fn put(
+        &self,
+        request: pb::PutRequest,
+        stamp: Stamp,
+    ) -> Result<pb::PutResponse, ApiError> {
         self.context.check_size(request.encoded_len())?;
         let command = Command::Put(convert::put(&request));
-        match self.write(command).await? {
+        match self.context.write(command, stamp).await? {
             (revision, Outcome::Put(reply)) => {
                 Ok(convert::put_reply(self.context.header(revision), &reply))
             }
@@ -57,10 +63,11 @@ impl<B: Backend> KvService<B> {
     pub(crate) async fn delete_range(
         &self,
         request: pb::DeleteRangeRequest,
+        stamp: Stamp,
     ) -> Result<pb::DeleteRangeResponse, ApiError> {
         self.context.check_size(request.encoded_len())?;
         let command = Command::DeleteRange(convert::delete_range(&request));
-        match self.write(command).await? {
+        match self.context.write(command, stamp).await? {
             (revision, Outcome::DeleteRange(reply)) => {
                 Ok(convert::delete_range_reply(self.context.header(revision), &reply))
             }
@@ -69,10 +76,14 @@ impl<B: Backend> KvService<B> {
     }
 
     /// Carries out a transaction; one that only reads takes the same way.
-    pub(crate) async fn txn(&self, request: pb::TxnRequest) -> Result<pb::TxnResponse, ApiError> {
+    pub(crate) async fn txn(
+        &self,
+        request: pb::TxnRequest,
+        stamp: Stamp,
+    ) -> Result<pb::TxnResponse, ApiError> {
         self.context.check_size(request.encoded_len())?;
         let txn = convert::txn(&request)?;
-        match self.write(Command::Txn(txn)).await? {
+        match self.context.write(Command::Txn(txn), stamp).await? {
             (revision, Outcome::Txn(reply)) => {
                 Ok(convert::txn_reply(self.context.header(revision), reply))
             }
@@ -86,20 +97,13 @@ impl<B: Backend> KvService<B> {
         &self,
         request: pb::CompactionRequest,
     ) -> Result<pb::CompactionResponse, ApiError> {
-        match self.write(Command::Compact(Revision(request.revision))).await? {
+        let command = Command::Compact(Revision(request.revision));
+        match self.context.write(command, Stamp::None).await? {
             (revision, Outcome::Compact) => {
                 Ok(pb::CompactionResponse { header: self.context.header(revision) })
             }
             (_, other) => Err(mismatch("a compaction", &other)),
         }
-    }
-
-    /// Checks and proposes a command.
-    async fn write(&self, command: Command) -> Result<(Revision, Outcome), ApiError> {
-        self.context.check_serving()?;
-        command.validate()?;
-        let reply = self.context.backend.call(command).await?;
-        Ok((reply.revision, reply.result?))
     }
 }
 
@@ -127,21 +131,24 @@ impl<B: Backend> Kv for KvService<B> {
         &self,
         request: Request<pb::PutRequest>,
     ) -> Result<Response<pb::PutResponse>, Status> {
-        Ok(Response::new(Self::put(self, request.into_inner()).await?))
+        let stamp = stamp(request.metadata())?;
+        Ok(Response::new(Self::put(self, request.into_inner(), stamp).await?))
     }
 
     async fn delete_range(
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
-        Ok(Response::new(Self::delete_range(self, request.into_inner()).await?))
+        let stamp = stamp(request.metadata())?;
+        Ok(Response::new(Self::delete_range(self, request.into_inner(), stamp).await?))
     }
 
     async fn txn(
         &self,
         request: Request<pb::TxnRequest>,
     ) -> Result<Response<pb::TxnResponse>, Status> {
-        Ok(Response::new(Self::txn(self, request.into_inner()).await?))
+        let stamp = stamp(request.metadata())?;
+        Ok(Response::new(Self::txn(self, request.into_inner(), stamp).await?))
     }
 
     async fn compact(

@@ -34,6 +34,7 @@ mod pages;
 mod port;
 mod process;
 mod route;
+mod session;
 mod snapshot;
 mod space;
 mod version;

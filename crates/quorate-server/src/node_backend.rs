@@ -1,6 +1,9 @@
 //! The node in production, as the services see it.
 
-use quorate::{CallError, Client, Consistency, Node, NodeFacts, NodeId, Refusal, Roster, Status};
+use quorate::sessions::{SessionRequest, Stamp};
+use quorate::{
+    CallError, Client, Consistency, Node, NodeFacts, NodeId, Refusal, Roster, SessionId, Status,
+};
 use quorate_kv::{Answer, Command, KvMachine, Query, Reply};
 use quorate_proto::etcdserverpb as pb;
 use tokio::sync::watch;
@@ -26,6 +29,18 @@ impl NodeBackend {
 impl Backend for NodeBackend {
     async fn call(&self, command: Command) -> Result<Reply, CallError> {
         self.client.call(command).await
+    }
+
+    async fn call_as(&self, command: Command, stamp: Stamp) -> Result<Reply, CallError> {
+        self.client.call_as(command, stamp).await
+    }
+
+    async fn request_session(
+        &self,
+        session: SessionId,
+        request: SessionRequest,
+    ) -> Result<SessionId, CallError> {
+        self.client.request_session(session, request).await
     }
 
     async fn read(&self, query: Query, consistency: Consistency) -> Result<Answer, Refusal> {

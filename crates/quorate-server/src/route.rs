@@ -18,6 +18,7 @@ use quorate_proto::etcdserverpb::lease_server::LeaseServer;
 use quorate_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use quorate_proto::etcdserverpb::watch_server::WatchServer;
 use quorate_proto::health::health_server::HealthServer;
+use quorate_proto::quoratepb::quorate_server::QuorateServer;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower_service::Service as _;
@@ -31,6 +32,7 @@ use crate::kv::KvService;
 use crate::lease::LeaseService;
 use crate::maintenance::MaintenanceService;
 use crate::pages;
+use crate::session::SessionService;
 use crate::watch::WatchService;
 
 /// The header of who wants an error at once where there is no leader.
@@ -50,13 +52,14 @@ where
 }
 
 /// The gRPC services.
-pub(crate) const SERVICES: [&str; 6] = [
+pub(crate) const SERVICES: [&str; 7] = [
     "etcdserverpb.KV",
     "etcdserverpb.Watch",
     "etcdserverpb.Lease",
     "etcdserverpb.Cluster",
     "etcdserverpb.Maintenance",
     "grpc.health.v1.Health",
+    "quoratepb.Quorate",
 ];
 
 /// A gRPC method.
@@ -88,7 +91,7 @@ impl Method {
 }
 
 /// All gRPC methods, the frequent ones first.
-pub(crate) const METHODS: [Method; 26] = [
+pub(crate) const METHODS: [Method; 30] = [
     Method::unary(0, "Put"),
     Method::unary(0, "Range"),
     Method::unary(0, "Txn"),
@@ -115,6 +118,10 @@ pub(crate) const METHODS: [Method; 26] = [
     Method::unary(4, "Downgrade"),
     Method::unary(5, "Check"),
     Method { service: 5, name: "Watch", kind: "server_stream" },
+    Method::unary(6, "Append"),
+    Method::unary(6, "OpenSession"),
+    Method::unary(6, "KeepSessionAlive"),
+    Method::unary(6, "CloseSession"),
 ];
 
 /// The future of an answer.
@@ -130,6 +137,7 @@ pub(crate) struct Router<B> {
     cluster: ClusterServer<ClusterService<B>>,
     maintenance: MaintenanceServer<MaintenanceService<B>>,
     health: HealthServer<HealthService<B>>,
+    quorate: QuorateServer<SessionService<B>>,
 }
 
 impl<B> Clone for Router<B> {
@@ -142,6 +150,7 @@ impl<B> Clone for Router<B> {
             cluster: self.cluster.clone(),
             maintenance: self.maintenance.clone(),
             health: self.health.clone(),
+            quorate: self.quorate.clone(),
         }
     }
 }
@@ -159,6 +168,8 @@ impl<B: Backend> Router<B> {
             maintenance: MaintenanceServer::new(MaintenanceService::new(shared()))
                 .max_decoding_message_size(limit),
             health: HealthServer::new(HealthService::new(shared()))
+                .max_decoding_message_size(limit),
+            quorate: QuorateServer::new(SessionService::new(shared()))
                 .max_decoding_message_size(limit),
             context,
         }
@@ -178,6 +189,7 @@ impl<B: Backend> Router<B> {
             2 => self.lease.clone().call(request),
             3 => self.cluster.clone().call(request),
             4 => self.maintenance.clone().call(request),
+            6 => self.quorate.clone().call(request),
             _ => self.health.clone().call(request),
         }
     }

@@ -1,5 +1,6 @@
 //! A file per verb: its flags, and what it does.
 
+pub(crate) mod append;
 pub(crate) mod bench;
 pub(crate) mod del;
 pub(crate) mod demo;

@@ -18,4 +18,5 @@ mod demo;
 mod harness;
 mod idle;
 mod kill;
+mod once;
 mod wiped;

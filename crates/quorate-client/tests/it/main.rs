@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod scripted;
+mod session;
 
 use std::time::{Duration, Instant};
 

@@ -2,18 +2,22 @@
 
 use std::collections::VecDeque;
 use std::net::TcpListener as BlockingListener;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use quorate_client::proto as pb;
-use quorate_client::{OUTCOME_METADATA, OUTCOME_REFUSED};
+use quorate_client::{OUTCOME_EXPIRED, OUTCOME_METADATA, OUTCOME_REFUSED, OUTCOME_REPLY_LOST};
 use quorate_proto::etcdserverpb::kv_server::{Kv, KvServer};
+use quorate_proto::quoratepb as qpb;
+use quorate_proto::quoratepb::quorate_server::{Quorate, QuorateServer};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
+use tower_service::Service as _;
 
 /// What to do with a request.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +27,12 @@ pub(crate) enum Act {
     Unavailable {
         refused: bool,
     },
+    /// Refused because there is too much to do.
+    Overloaded,
+    /// The session is gone.
+    Expired,
+    /// Carried out before, and the reply not kept.
+    ReplyLost,
     Hang,
     /// Break the stream without an answer.
     Abort,
@@ -32,6 +42,11 @@ struct Script {
     acts: Mutex<VecDeque<Act>>,
     reads: AtomicUsize,
     writes: AtomicUsize,
+    /// What each write said of its session.
+    stamps: Mutex<Vec<String>>,
+    /// Sessions opened, and closed.
+    sessions: AtomicU64,
+    closed: AtomicU64,
 }
 
 impl Script {
@@ -41,18 +56,24 @@ impl Script {
         match act {
             Act::Serve => Ok(Response::new(R::default())),
             Act::Invalid => Err(Status::invalid_argument("etcdserver: key is not provided")),
-            Act::Unavailable { refused } => {
-                let mut status = Status::unavailable("etcdserver: no leader");
-                if refused {
-                    let value = OUTCOME_REFUSED.parse().unwrap();
-                    status.metadata_mut().insert(OUTCOME_METADATA, value);
-                }
-                Err(status)
+            Act::Unavailable { refused: false } => {
+                Err(Status::unavailable("etcdserver: no leader"))
             }
+            Act::Unavailable { refused: true } => Err(marked(Code::Unavailable, OUTCOME_REFUSED)),
+            Act::Overloaded => Err(marked(Code::ResourceExhausted, OUTCOME_REFUSED)),
+            Act::Expired => Err(marked(Code::FailedPrecondition, OUTCOME_EXPIRED)),
+            Act::ReplyLost => Err(marked(Code::Unknown, OUTCOME_REPLY_LOST)),
             Act::Hang => std::future::pending().await,
             Act::Abort => panic!("the script says to break the stream"),
         }
     }
+}
+
+/// An error that says what became of the request.
+fn marked(code: Code, outcome: &str) -> Status {
+    let mut status = Status::new(code, "too many, or whatever the script says");
+    status.metadata_mut().insert(OUTCOME_METADATA, outcome.parse().unwrap());
+    status
 }
 
 pub(crate) struct Scripted {
@@ -69,12 +90,24 @@ impl Scripted {
             acts: Mutex::new(acts.into_iter().collect()),
             reads: AtomicUsize::new(0),
             writes: AtomicUsize::new(0),
+            stamps: Mutex::default(),
+            sessions: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
         });
-        let service = KvServer::from_arc(Arc::new(Service(Arc::clone(&script))));
+        let service = Arc::new(Service(Arc::clone(&script)));
+        let kv = KvServer::from_arc(Arc::clone(&service));
+        let quorate = QuorateServer::from_arc(service);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let service = TowerToHyperService::new(service.clone());
+                let (kv, quorate) = (kv.clone(), quorate.clone());
+                let service = service_fn(move |request: http::Request<Incoming>| {
+                    let (mut kv, mut quorate) = (kv.clone(), quorate.clone());
+                    async move {
+                        let is_own = request.uri().path().starts_with("/quoratepb.");
+                        if is_own { quorate.call(request).await } else { kv.call(request).await }
+                    }
+                });
                 connections.spawn(async move {
                     let builder = auto::Builder::new(TokioExecutor::new());
                     builder.serve_connection(TokioIo::new(stream), service).await.ok();
@@ -94,6 +127,16 @@ impl Scripted {
 
     pub(crate) fn reads(&self) -> usize {
         self.script.reads.load(Ordering::SeqCst)
+    }
+
+    /// What each write said of its session.
+    pub(crate) fn stamps(&self) -> Vec<String> {
+        self.script.stamps.lock().unwrap().clone()
+    }
+
+    /// Sessions that were closed.
+    pub(crate) fn closed(&self) -> u64 {
+        self.script.closed.load(Ordering::SeqCst)
     }
 
     /// Closes the port and every connection.
@@ -122,8 +165,11 @@ impl Kv for Service {
 
     async fn put(
         &self,
-        _request: Request<pb::PutRequest>,
+        request: Request<pb::PutRequest>,
     ) -> Result<Response<pb::PutResponse>, Status> {
+        if let Some(stamp) = request.metadata().get("quorate-session") {
+            self.0.stamps.lock().unwrap().push(stamp.to_str().unwrap().to_owned());
+        }
         self.0.writes.fetch_add(1, Ordering::SeqCst);
         self.0.play().await
     }
@@ -146,6 +192,42 @@ impl Kv for Service {
         &self,
         _request: Request<pb::CompactionRequest>,
     ) -> Result<Response<pb::CompactionResponse>, Status> {
+        self.0.play().await
+    }
+}
+
+/// Opens sessions 17, 18 and so on; appends play the script.
+#[tonic::async_trait]
+impl Quorate for Service {
+    async fn open_session(
+        &self,
+        _request: Request<qpb::OpenSessionRequest>,
+    ) -> Result<Response<qpb::SessionReply>, Status> {
+        let session = 17 + self.0.sessions.fetch_add(1, Ordering::SeqCst);
+        Ok(Response::new(qpb::SessionReply { header: None, session }))
+    }
+
+    async fn keep_session_alive(
+        &self,
+        request: Request<qpb::SessionRequest>,
+    ) -> Result<Response<qpb::SessionReply>, Status> {
+        let session = request.into_inner().session;
+        Ok(Response::new(qpb::SessionReply { header: None, session }))
+    }
+
+    async fn close_session(
+        &self,
+        request: Request<qpb::SessionRequest>,
+    ) -> Result<Response<qpb::SessionReply>, Status> {
+        self.0.closed.fetch_add(1, Ordering::SeqCst);
+        let session = request.into_inner().session;
+        Ok(Response::new(qpb::SessionReply { header: None, session }))
+    }
+
+    async fn append(
+        &self,
+        _request: Request<qpb::AppendRequest>,
+    ) -> Result<Response<qpb::AppendReply>, Status> {
         self.0.play().await
     }
 }

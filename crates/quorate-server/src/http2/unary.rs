@@ -7,6 +7,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::RecvStream;
 use http::Request;
 use prost::Message;
+use quorate::sessions::Stamp;
 use tonic::Status;
 
 use crate::backend::{Backend, Shared};
@@ -14,6 +15,7 @@ use crate::budget::Held;
 use crate::config::FRAMING_BYTES;
 use crate::kv::KvService;
 use crate::route::{self, METHODS};
+use crate::session::SESSION_METADATA;
 
 /// Bytes before each message.
 const PREFIX: usize = 5;
@@ -22,7 +24,10 @@ const PREFIX: usize = 5;
 pub(super) fn method(request: &Request<RecvStream>) -> Option<usize> {
     let headers = request.headers();
     // Who asks for a leader first is told about it elsewhere.
-    if !route::is_grpc(headers) || headers.contains_key(route::WANTS_LEADER) {
+    let is_plain = !headers.contains_key(route::WANTS_LEADER)
+        // Nor is the session of a write looked at here.
+        && !headers.contains_key(SESSION_METADATA);
+    if !route::is_grpc(headers) || !is_plain {
         return None;
     }
     route::method(request.uri().path()).filter(|number| is_served(*number))
@@ -43,10 +48,10 @@ pub(super) async fn serve<B: Backend>(
     let message = receive(&mut body, limit, &mut held).await?;
     let kv = KvService::new(Shared::clone(context));
     match METHODS[number].path().1 {
-        "Put" => encode(&kv.put(decode(message, held)?).await?),
+        "Put" => encode(&kv.put(decode(message, held)?, Stamp::None).await?),
         "Range" => encode(&kv.range(decode(message, held)?).await?),
-        "Txn" => encode(&kv.txn(decode(message, held)?).await?),
-        _ => encode(&kv.delete_range(decode(message, held)?).await?),
+        "Txn" => encode(&kv.txn(decode(message, held)?, Stamp::None).await?),
+        _ => encode(&kv.delete_range(decode(message, held)?, Stamp::None).await?),
     }
 }
 

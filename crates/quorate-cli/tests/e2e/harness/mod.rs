@@ -28,6 +28,11 @@ pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_quorate"))
 }
 
+/// A number from the environment.
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
+    env::var(variable).map_or(default, |text| text.parse().expect("the variable is a number"))
+}
+
 /// Runs the program to its end.
 pub(crate) fn quorate(arguments: &[&str]) -> Output {
     Command::new(program()).args(arguments).output().unwrap()

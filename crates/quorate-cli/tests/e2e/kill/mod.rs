@@ -9,14 +9,13 @@
 mod history;
 mod load;
 
-use std::env;
 use std::time::{Duration, Instant};
 
 use quorate_client::{Client, Options};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::harness::{Cluster, PATIENCE, Random, runtime};
+use crate::harness::{Cluster, PATIENCE, Random, number, runtime};
 use load::Load;
 
 const WRITERS: usize = 16;
@@ -49,10 +48,6 @@ fn no_acknowledged_write_is_lost_while_nodes_are_killed() {
     history.check_it_shows_something(kills);
     cluster.wait_for_leader();
     history.check(&cluster);
-}
-
-fn number(variable: &str, default: u64) -> u64 {
-    env::var(variable).map_or(default, |text| text.parse().expect("the variable is a number"))
 }
 
 /// Kills single nodes every 300 to 1500 ms, and all at once in between; says what it did.

@@ -334,3 +334,54 @@ async fn stopping_finishes_what_is_under_way_and_closes_the_port() {
     kv.put(put("a", "2")).await.unwrap_err();
     assert!(tokio::net::TcpStream::connect(port.address).await.is_err());
 }
+
+#[tokio::test]
+async fn what_a_write_says_of_its_session_reaches_the_node_and_nothing_else_does() {
+    use quorate::SessionId;
+    use quorate::sessions::{SessionRequest, Stamp};
+    use quorate_proto::quoratepb as qpb;
+    use quorate_proto::quoratepb::quorate_client::QuorateClient;
+
+    let port = Port::open().await;
+    let (mut kv, mut own) = (port.kv().await, QuorateClient::new(port.channel().await));
+    let opened = own.open_session(qpb::OpenSessionRequest { ttl_ms: 0 }).await.unwrap();
+    let session = opened.into_inner().session;
+    assert_eq!(session, 17);
+    kv.put(put("a", "1")).await.unwrap();
+    let stamped = |stamp: &str, message| {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("quorate-session", stamp.parse().unwrap());
+        request
+    };
+    kv.put(stamped("17.1.0", put("a", "2"))).await.unwrap();
+    let append = qpb::AppendRequest { key: "a".into(), value: "3".into() };
+    let mut request = Request::new(append);
+    request.metadata_mut().insert("quorate-session", "17.2.1".parse().unwrap());
+    let reply = own.append(request).await.unwrap().into_inner();
+    assert_eq!((reply.length, reply.header.unwrap().revision), (2, 4));
+    own.keep_session_alive(qpb::SessionRequest { session }).await.unwrap();
+    own.close_session(qpb::SessionRequest { session }).await.unwrap();
+    let session = SessionId(session);
+    let command = |sequence, acknowledged| Stamp::Command { session, sequence, acknowledged };
+    let of = |session, request| Stamp::Session { session, request };
+    let expected = [
+        of(SessionId::NONE, SessionRequest::Open { ttl_ms: 600_000 }),
+        command(1, 0),
+        command(2, 1),
+        of(session, SessionRequest::KeepAlive),
+        of(session, SessionRequest::Close),
+    ];
+    assert_eq!(*port.backend().stamps.lock().unwrap(), expected);
+    let status = kv.put(stamped("17", put("a", "2"))).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    for (error, code, outcome) in [
+        (CallError::Expired { maybe_applied: false }, Code::FailedPrecondition, "expired"),
+        (CallError::Unknown(UnknownReason::ReplyLost), Code::Unknown, "reply-lost"),
+        (CallError::Refused(Refusal::SessionCrowded), Code::ResourceExhausted, "refused"),
+    ] {
+        *port.backend().next_call.lock().unwrap() = Some(error);
+        let status = kv.put(stamped("17.3.2", put("a", "2"))).await.unwrap_err();
+        let said = status.metadata().get("quorate-outcome").unwrap();
+        assert_eq!((status.code(), said.to_str().unwrap()), (code, outcome));
+    }
+}
