@@ -231,7 +231,7 @@ impl KvClients {
                 }
                 (txn.succeeded, KeyValueOutput::Swapped(txn.succeeded))
             }
-            Outcome::Range(_) | Outcome::Compact | Outcome::Alarms(_) => {
+            Outcome::Range(_) | Outcome::Compact | Outcome::Alarms(_) | Outcome::Append(_) => {
                 self.breaks(|| format!("the store answers something else to {id}: {outcome:?}"));
                 return;
             }
