@@ -106,7 +106,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.counts.persisted += 1;
                 self.give(node, ReplicaInput::Persisted(token));
             }
-            Progress::Fenced => self.count("fence"),
+            Progress::Fenced => {
+                self.trace.note(self.now, || TraceEvent::Fences { node: name(node) });
+                self.count("fence");
+            }
             _ => {}
         }
         self.start_log(node);
@@ -124,6 +127,13 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if self.feel_disk(node) && failed {
             self.nodes[node].live().expect("it reads").read_hit = true;
         }
+        let (first, last) = (wanted.first.0, wanted.last.0);
+        self.trace.note(self.now, || TraceEvent::ReadsBack {
+            node: name(node),
+            first,
+            last,
+            failed,
+        });
         let outcome = outcome.map_err(ReadFault::from);
         self.give(node, ReplicaInput::LogRead { ticket: wanted.ticket, outcome });
         Ok(())

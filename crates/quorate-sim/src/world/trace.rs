@@ -117,6 +117,22 @@ pub enum TraceEvent {
         /// The last entry that is durable there.
         last: u64,
     },
+    /// A log that was idle records that its last batch is durable.
+    Fences {
+        /// Whose.
+        node: u64,
+    },
+    /// A node reads entries back that it no longer has in memory.
+    ReadsBack {
+        /// Who.
+        node: u64,
+        /// The first that is wanted.
+        first: u64,
+        /// The last.
+        last: u64,
+        /// Whether they could not be read.
+        failed: bool,
+    },
     /// A node knows more to be committed.
     Commits {
         /// Who.
@@ -436,6 +452,11 @@ impl fmt::Display for TraceEvent {
             Self::Truncates { node, from } => write!(f, "n{node} cuts its log from {from}"),
             Self::Appends { node, log } => write!(f, "n{node} appends {}", Spans(log)),
             Self::Persists { node, last } => write!(f, "n{node} has up to {last} on disk"),
+            Self::Fences { node } => write!(f, "n{node} fences its log"),
+            Self::ReadsBack { node, first, last, failed } => {
+                let failed = if *failed { ", in vain" } else { "" };
+                write!(f, "n{node} reads {first}..{last} back{failed}")
+            }
             Self::Commits { node, index } => write!(f, "n{node} commits up to {index}"),
             Self::Applies { node, index } => write!(f, "n{node} applies up to {index}"),
             Self::DiskFails { node, error } => write!(f, "n{node} stops: {error}"),
