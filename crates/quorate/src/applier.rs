@@ -9,6 +9,8 @@
 //! - A committed command that cannot be decoded ends the work: skipping it would let this node
 //!   differ from the others.
 
+use std::io::{self, Read as _};
+
 use quorate_core::{EntryKind, Index};
 use quorate_log::{Entries, EntryRef, Envelope};
 
@@ -18,6 +20,8 @@ use crate::replica::Origin;
 use crate::sessions::{
     Outcome, SessionId, SessionLimits, SessionRequest, SessionTable, SessionsView, Verdict,
 };
+use crate::snapshot::{SnapshotError, SnapshotMeta, SnapshotView};
+use crate::wire::WireError;
 
 /// A state machine with its place in the log.
 #[derive(Debug)]
@@ -32,6 +36,7 @@ pub struct Applier<M> {
     /// The log's time at the last entry executed.
     log_time_ms: u64,
     sessions: SessionTable,
+    limits: SessionLimits,
 }
 
 /// A committed command that this program cannot decode.
@@ -60,6 +65,7 @@ impl<M: StateMachine> Applier<M> {
             application_index: 0,
             log_time_ms: 0,
             sessions: SessionTable::new(limits),
+            limits,
         }
     }
 
@@ -96,6 +102,48 @@ impl<M: StateMachine> Applier<M> {
     /// The sessions as they stand after the last entry executed, for a snapshot.
     pub fn sessions_view(&mut self) -> SessionsView {
         self.sessions.view(self.log_time_ms)
+    }
+
+    /// The state as it stands, as what a snapshot holds: what clients were answered, then the
+    /// machine. Costs what the machine's own view costs.
+    pub fn view(&mut self) -> ApplierView<M::View> {
+        ApplierView { sessions: Some(self.sessions_view()), machine: self.machine.view() }
+    }
+
+    /// Replaces the state by that of a snapshot which ends with the entry `last`.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes cannot be read, or are not such a state. The applier is not used again then.
+    ///
+    /// # Panics
+    ///
+    /// When the snapshot ends before what was executed already, or the machine panics.
+    pub fn restore(
+        &mut self,
+        last: Index,
+        meta: &SnapshotMeta,
+        from: &mut dyn io::Read,
+    ) -> Result<(), SnapshotError> {
+        assert!(last >= self.applied, "a state is never replaced by an earlier one");
+        self.applying = last;
+        let mut length = [0; 8];
+        from.read_exact(&mut length)?;
+        let length = u64::from_le_bytes(length);
+        let mut sessions = Vec::new();
+        // As long as it says, and no longer than there are bytes: nothing is reserved for it.
+        (&mut *from).take(length).read_to_end(&mut sessions)?;
+        let malformed = |error: WireError| SnapshotError::Malformed(error.to_string());
+        self.sessions = SessionTable::decode(&sessions, self.limits).map_err(malformed)?;
+        self.machine.restore(from)?;
+        // Only the end of the bytes says that all of them were there.
+        if from.read(&mut [0])? > 0 {
+            return Err(SnapshotError::Malformed("the machine left bytes of it unread".to_owned()));
+        }
+        self.applied = last;
+        self.application_index = meta.application_index;
+        self.log_time_ms = meta.log_time_ms;
+        Ok(())
     }
 
     /// Executes entries, which follow the last one executed. What somebody waits for goes to
@@ -197,6 +245,25 @@ impl<M: StateMachine> Applier<M> {
     /// Answers a query from the present state.
     pub fn query(&self, query: M::Query) -> M::Answer {
         self.machine.query(query)
+    }
+}
+
+/// The state of an applier at one moment.
+#[derive(Debug)]
+pub struct ApplierView<V> {
+    /// Until they were written: their length in 8 bytes, then they.
+    sessions: Option<SessionsView>,
+    machine: V,
+}
+
+impl<V: SnapshotView> SnapshotView for ApplierView<V> {
+    fn next(&mut self, room: &mut Vec<u8>) -> Result<bool, SnapshotError> {
+        if let Some(sessions) = self.sessions.take() {
+            let length = sessions.encoded_bytes() as u64;
+            room.extend_from_slice(&length.to_le_bytes());
+            sessions.encode(room);
+        }
+        self.machine.next(room)
     }
 }
 
@@ -401,6 +468,58 @@ mod tests {
         assert_eq!(outcomes, [Outcome::Reply(Unspeakable), lost]);
         assert_eq!(applier.query(()), 1);
         assert_eq!(Outcome::Reply(Unspeakable).forwarded(), ForwardOutcome::Unknown);
+    }
+
+    fn written(applier: &mut Applier<Places>) -> Vec<u8> {
+        let (mut view, mut bytes) = (applier.view(), Vec::new());
+        while view.next(&mut bytes).unwrap() {}
+        bytes
+    }
+
+    #[test]
+    fn a_restored_state_goes_on_as_the_one_that_executed_everything() {
+        let command: &[u8] = &[1, 7];
+        let first = of_session(
+            1,
+            &[
+                (EntryKind::Session, 0, 0, 0, OPEN),
+                (EntryKind::Command, 1, 1, 0, command),
+                (EntryKind::Command, 0, 0, 0, command),
+            ],
+        );
+        let second = of_session(
+            4,
+            &[
+                (EntryKind::Command, 1, 1, 0, command),
+                (EntryKind::Command, 1, 2, 1, command),
+                (EntryKind::Session, 0, 0, 0, OPEN),
+            ],
+        );
+        let mut whole = Applier::new(Places::default());
+        outcomes(&mut whole, &first);
+        let bytes = written(&mut whole);
+        let member = crate::roster::Member {
+            id: quorate_core::NodeId::new(1).unwrap(),
+            name: "n1".to_owned(),
+            peer_address: "127.0.0.1:1".to_owned(),
+            client_urls: Vec::new(),
+        };
+        let roster = std::sync::Arc::new(crate::roster::Roster::of_voters([member]).unwrap());
+        let (application_index, log_time_ms) = (whole.application_index(), whole.log_time_ms());
+        let meta = SnapshotMeta { roster, log_time_ms, application_index };
+        let mut restored = Applier::new(Places::default());
+        restored.restore(Index(3), &meta, &mut &bytes[..]).unwrap();
+        assert_eq!((restored.applied(), restored.application_index()), (Index(3), 2));
+        assert_eq!(written(&mut restored), bytes);
+        assert_eq!(outcomes(&mut restored, &second), outcomes(&mut whole, &second));
+        assert_eq!(written(&mut restored), written(&mut whole), "byte for byte");
+        assert_eq!(restored.machine().0, whole.machine().0);
+        for length in 0..bytes.len() {
+            let mut cut = Applier::new(Places::default());
+            cut.restore(Index(3), &meta, &mut &bytes[..length]).unwrap_err();
+        }
+        let longer = [bytes.as_slice(), &[0]].concat();
+        restored.restore(Index(6), &meta, &mut &longer[..]).unwrap_err();
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use quorate_core::{Config, ConfigError};
+use quorate_core::{Config, ConfigError, Index};
 use quorate_log::{Fs, LogConfig, OpenError};
 
 use crate::founding::{ForeignRecord, Listed, PeerList, PeerListError};
@@ -73,6 +73,20 @@ pub enum StartError {
     LastEntry {
         /// The data directory.
         directory: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The newest snapshot cannot be restored.
+    #[error(
+        "the snapshot up to entry {index} in {} cannot be restored: {reason}; start the program \
+         that wrote it, or a later one",
+        directory.display()
+    )]
+    Restore {
+        /// The data directory.
+        directory: PathBuf,
+        /// The last entry that it covers.
+        index: Index,
         /// What is wrong with it.
         reason: String,
     },
@@ -152,6 +166,11 @@ pub struct NodeBuilder<M> {
     call_timeout: Duration,
     max_command_bytes: usize,
     without_threads: bool,
+    snapshot_entries: u64,
+    snapshot_bytes: u64,
+    snapshot_bytes_per_second: u64,
+    keep_bytes: u64,
+    retain_bytes: u64,
 }
 
 impl<M: StateMachine> NodeBuilder<M> {
@@ -171,6 +190,11 @@ impl<M: StateMachine> NodeBuilder<M> {
             call_timeout: Duration::from_secs(7),
             max_command_bytes: MAX_COMMAND_BYTES,
             without_threads: false,
+            snapshot_entries: 100_000,
+            snapshot_bytes: 64 << 20,
+            snapshot_bytes_per_second: 64 << 20,
+            keep_bytes: raft.keep_bytes(),
+            retain_bytes: raft.retain_bytes(),
         }
     }
 
@@ -259,6 +283,41 @@ impl<M: StateMachine> NodeBuilder<M> {
         self
     }
 
+    /// Sets after how many executed entries a snapshot is taken, so that the log can begin after it.
+    /// Zero: never for their number. Default: 100,000.
+    pub const fn snapshot_entries(mut self, entries: u64) -> Self {
+        self.snapshot_entries = if entries == 0 { u64::MAX } else { entries };
+        self
+    }
+
+    /// Sets after how many bytes of executed entries a snapshot is taken. Zero: never for their
+    /// size. Default: 64 MiB.
+    pub const fn snapshot_bytes(mut self, bytes: u64) -> Self {
+        self.snapshot_bytes = if bytes == 0 { u64::MAX } else { bytes };
+        self
+    }
+
+    /// Sets how fast a leader sends a snapshot to one peer. Zero: as fast as it can. Default: 64 MiB
+    /// a second.
+    pub const fn snapshot_rate(mut self, bytes_per_second: u64) -> Self {
+        self.snapshot_bytes_per_second = bytes_per_second;
+        self
+    }
+
+    /// Sets how many bytes of entries stay in the log although a snapshot covers them: for peers that
+    /// are a little behind, who need no snapshot then. Default: 16 MiB.
+    pub const fn keep_bytes(mut self, bytes: u64) -> Self {
+        self.keep_bytes = bytes;
+        self
+    }
+
+    /// Sets how many bytes of entries may stay for peers that are far behind, while they are sent a
+    /// snapshot. Default: 256 MiB.
+    pub const fn retain_bytes(mut self, bytes: u64) -> Self {
+        self.retain_bytes = bytes;
+        self
+    }
+
     /// Has the node start no threads: all of it runs as tasks of the runtime that it is started on,
     /// which its file operations and its state machine block while they last. Several nodes in one
     /// thread hand over faster, in tests for example; a node with a real disk serves better with
@@ -296,6 +355,8 @@ impl<M: StateMachine> NodeBuilder<M> {
         let listen = self.listen.ok_or(StartError::NoListenAddress)?;
         let (min, max) = self.election;
         let config = Config::builder().heartbeat(self.heartbeat).election_timeout(min, max);
+        let config = config.keep_bytes(self.keep_bytes).retain_bytes(self.retain_bytes);
+        let config = config.snapshot_bytes_per_second(self.snapshot_bytes_per_second);
         let raft = config.build()?;
         let address = match (self.advertise, &listen) {
             (Some(address), _) => address,
@@ -313,6 +374,8 @@ impl<M: StateMachine> NodeBuilder<M> {
             max_command_bytes: self.max_command_bytes,
             leader_wait: max * 2 + Duration::from_secs(1),
             answer_wait: self.call_timeout,
+            snapshot_entries: self.snapshot_entries,
+            snapshot_bytes: self.snapshot_bytes,
             ..ReplicaConfig::default()
         };
         let settings = Settings {

@@ -113,6 +113,24 @@ pub enum UnknownReason {
     Acknowledged,
 }
 
+/// Why no snapshot was taken on demand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotRefusal {
+    /// This node belongs to no cluster yet, or has executed nothing.
+    #[error("there is nothing to take a snapshot of yet")]
+    Nothing,
+    /// It could not be written; the node goes on.
+    #[error("the snapshot could not be written: {reason}")]
+    Failed {
+        /// What failed.
+        reason: String,
+    },
+    /// The node is stopping or has stopped.
+    #[error("the node has stopped: {0}")]
+    Stopped(StopReason),
+}
+
 /// Why a node stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -128,6 +146,28 @@ pub enum StopReason {
     )]
     LogFailed {
         /// What failed, with the file.
+        reason: String,
+    },
+    /// The names of snapshots could not be made durable. Which of them a restart will find is not
+    /// known any more, so that the process must not go on.
+    #[error(
+        "the snapshots cannot be kept: {reason}; check the disk behind the data directory, then \
+         start the node again"
+    )]
+    SnapshotsFailed {
+        /// What failed, with the file.
+        reason: String,
+    },
+    /// The state of a snapshot that was received could not be taken over.
+    #[error(
+        "the snapshot up to entry {index} cannot be restored: {reason}; start the program that \
+         wrote it, or a later one; where its file is damaged, move the data directory away and let \
+         the node join again on an empty one"
+    )]
+    RestoreFailed {
+        /// The last entry that it covers.
+        index: Index,
+        /// What is wrong with it.
         reason: String,
     },
     /// Entries that the node holds could not be read back.

@@ -91,7 +91,7 @@ pub use builder::{NodeBuilder, StartError};
 #[cfg(feature = "tcp")]
 pub use client::{Client, Consistency};
 pub use codec::{Codec, CodecError};
-pub use error::{CallError, Refusal, StopReason, UnknownReason};
+pub use error::{CallError, Refusal, SnapshotRefusal, StopReason, UnknownReason};
 pub use machine::{Applying, StateMachine};
 #[cfg(feature = "tcp")]
 pub use node::{Node, NodeFacts};
@@ -100,7 +100,7 @@ pub use roster::{Member, Roster};
 #[cfg(feature = "tcp")]
 pub use session::{Session, SessionConfig};
 pub use sessions::SessionId;
-pub use snapshot::{PIECE_BYTES, Snapshot, SnapshotError, SnapshotView};
+pub use snapshot::{PIECE_BYTES, Snapshot, SnapshotError, SnapshotMeta, SnapshotView};
 #[cfg(feature = "tcp")]
 pub use status::Status;
 #[cfg(feature = "tcp")]

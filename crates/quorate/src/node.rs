@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use quorate_core::{ClusterId, Index, NodeId, Term};
-use tokio::sync::watch;
+use quorate_core::{ClusterId, Index, NodeId, SnapshotId, Term};
+use tokio::sync::{oneshot, watch};
 
 use crate::builder::NodeBuilder;
 use crate::client::Client;
-use crate::error::StopReason;
+use crate::error::{SnapshotRefusal, StopReason};
 use crate::machine::StateMachine;
 use crate::runtime::shared::{Event, Shared};
 use crate::status::Status;
@@ -87,6 +87,19 @@ impl<M: StateMachine> Node<M> {
     #[must_use]
     pub fn cluster(&self) -> Option<ClusterId> {
         self.shared.facts.cluster()
+    }
+
+    /// Has a snapshot taken of what is executed at this moment, and waits until it is durable. The
+    /// node takes snapshots of itself as well; see [`NodeBuilder::snapshot_entries`].
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing to take one of, it could not be written, or the node stops first.
+    pub async fn snapshot(&self) -> Result<SnapshotId, SnapshotRefusal> {
+        let (waiter, taken) = oneshot::channel();
+        let stopped = || SnapshotRefusal::Stopped(self.shared.stop_reason());
+        self.shared.inbox.push(Event::SnapshotWanted(waiter)).map_err(|_| stopped())?;
+        taken.await.unwrap_or_else(|_| Err(stopped()))
     }
 
     /// Waits until the node belongs to a cluster and knows its leader.

@@ -17,12 +17,16 @@
 //! random number, or the order of a `HashMap` or `HashSet`: use `BTreeMap`, or write in sorted
 //! order. Nor may it depend on how often queries came, or when the node was started.
 
+mod meta;
+
 use std::io;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::{Codec, CodecError};
+
+pub use self::meta::SnapshotMeta;
 
 /// About how many bytes a piece of a snapshot should have.
 pub const PIECE_BYTES: usize = 64 * 1024;

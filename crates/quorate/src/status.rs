@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use quorate_core::{ClusterId, Index, NodeId, PeerStatus, RoleName, Term};
+use quorate_core::{
+    ClusterId, Index, NodeId, PeerStatus, ReceivingStatus, RoleName, SnapshotId, Term,
+};
 
 use crate::error::StopReason;
 use crate::replica::ReplicaCounters;
@@ -42,6 +45,14 @@ pub struct Status {
     pub persisted: Index,
     /// Index of the last entry.
     pub last: Index,
+    /// The newest durable snapshot.
+    pub snapshot: Option<SnapshotId>,
+    /// Whether a snapshot is being taken.
+    pub taking: bool,
+    /// Longest time that the state machine stood still for a snapshot since the node started.
+    pub view_pause: Duration,
+    /// The snapshot that comes from the leader, because this node was away for too long.
+    pub receiving: Option<ReceivingStatus>,
     /// What a leader knows of its peers; empty on others.
     pub peers: Vec<PeerStatus>,
     /// Peers whose connection stands.
@@ -71,9 +82,20 @@ pub(crate) struct Facts {
     leader: AtomicU64,
     commit: AtomicU64,
     applied: AtomicU64,
+    /// Longest time, in nanoseconds, that the state machine stood still for a view.
+    view_pause: AtomicU64,
 }
 
 impl Facts {
+    pub(crate) fn set_view_pause(&self, pause: Duration) {
+        let nanos = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+        self.view_pause.fetch_max(nanos, Ordering::Relaxed);
+    }
+
+    pub(crate) fn view_pause(&self) -> Duration {
+        Duration::from_nanos(self.view_pause.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn set_cluster(&self, cluster: ClusterId) {
         self.cluster.store(cluster.0, Ordering::Release);
     }

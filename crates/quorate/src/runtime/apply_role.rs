@@ -6,13 +6,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use quorate_core::{Index, NodeId};
-use quorate_log::Entries;
+use quorate_core::{EntryId, Index, NodeId};
+use quorate_log::{Entries, StoredSnapshot};
 
 use super::port::{Asked, Ended, Queries};
-use super::shared::{Applied, ApplyJob, Event, Outgoing, Shared};
+use super::shared::{Applied, ApplyJob, Contents, Event, Outgoing, Shared};
+use super::snapshot_role::{SnapshotJob, Written};
 use super::threads::panic_text;
 use super::waiting::Waiting;
 use crate::applier::Applier;
@@ -20,6 +21,7 @@ use crate::error::StopReason;
 use crate::machine::StateMachine;
 use crate::replica::{ForwardNumber, ForwardOutcome, Origin};
 use crate::sessions::Outcome;
+use crate::snapshot::SnapshotMeta;
 
 /// How long the replica may go without knowing that entries were executed. It is in no hurry: a
 /// wake for each of them would cost more than executing it.
@@ -27,6 +29,8 @@ const QUIET: Duration = Duration::from_millis(10);
 
 struct Role<M: StateMachine> {
     applier: Applier<M>,
+    /// What snapshots hold.
+    contents: Box<dyn Contents>,
     shared: Arc<Shared<M>>,
     outgoing: Outgoing<M>,
     /// Replies to forwarded calls since the last report.
@@ -47,11 +51,12 @@ struct Role<M: StateMachine> {
 /// Runs until it is told to stop, or the state machine cannot go on. The replica, which sleeps, is
 /// woken after `wake_bytes` at the latest. No query is answered before entry `floor` is executed.
 pub(crate) fn run<M: StateMachine>(
-    machine: M,
+    applier: Applier<M>,
+    contents: Box<dyn Contents>,
     shared: &Arc<Shared<M>>,
     (wake_bytes, floor): (usize, Index),
 ) {
-    let mut role = Role::new(machine, shared, wake_bytes, floor);
+    let mut role = Role::new(applier, contents, shared, (wake_bytes, floor));
     let mut jobs = Vec::new();
     loop {
         shared.apply.wait(&mut jobs, role.is_quiet.then_some(QUIET));
@@ -63,11 +68,12 @@ pub(crate) fn run<M: StateMachine>(
 
 /// As [`run`], as a task.
 pub(crate) async fn run_here<M: StateMachine>(
-    machine: M,
+    applier: Applier<M>,
+    contents: Box<dyn Contents>,
     shared: Arc<Shared<M>>,
     (wake_bytes, floor): (usize, Index),
 ) {
-    let mut role = Role::new(machine, &shared, wake_bytes, floor);
+    let mut role = Role::new(applier, contents, &shared, (wake_bytes, floor));
     let mut jobs = Vec::new();
     loop {
         shared.apply.wait_here(&mut jobs, role.is_quiet.then_some(QUIET)).await;
@@ -78,9 +84,16 @@ pub(crate) async fn run_here<M: StateMachine>(
 }
 
 impl<M: StateMachine> Role<M> {
-    fn new(machine: M, shared: &Arc<Shared<M>>, wake_bytes: usize, floor: Index) -> Self {
+    fn new(
+        applier: Applier<M>,
+        contents: Box<dyn Contents>,
+        shared: &Arc<Shared<M>>,
+        (wake_bytes, floor): (usize, Index),
+    ) -> Self {
+        shared.facts.set_applied(applier.applied());
         Self {
-            applier: Applier::new(machine),
+            applier,
+            contents,
             shared: Arc::clone(shared),
             outgoing: Outgoing::default(),
             answers: Vec::new(),
@@ -104,6 +117,11 @@ impl<M: StateMachine> Role<M> {
             let done = match job {
                 ApplyJob::Entries { entries, answers } => self.execute(&entries, &answers),
                 ApplyJob::Queries { min_index, queries } => self.ask(min_index, queries),
+                ApplyJob::TakeSnapshot { last, meta } => {
+                    self.outgoing.flush();
+                    self.take_snapshot(last, meta)
+                }
+                ApplyJob::Restore(stored) => self.restore(&stored),
                 ApplyJob::Stop => {
                     ended = true;
                     break;
@@ -145,6 +163,45 @@ impl<M: StateMachine> Role<M> {
                 return Err(StopReason::ApplyPanicked { index, reason });
             }
         }
+        self.answer_waiting()
+    }
+
+    /// Makes a view, and has it written down elsewhere.
+    fn take_snapshot(&mut self, last: EntryId, meta: Vec<u8>) -> Result<(), StopReason> {
+        let applier = &mut self.applier;
+        assert_eq!(last.index, applier.applied(), "a snapshot ends with what was executed last");
+        let begun = Instant::now();
+        let view = catch_unwind(AssertUnwindSafe(|| applier.view()));
+        let view = view.map_err(|panic| StopReason::QueryPanicked {
+            index: last.index,
+            reason: panic_text(&*panic),
+        })?;
+        let paused = begun.elapsed();
+        self.shared.facts.set_view_pause(paused);
+        tracing::debug!(%last, ?paused, "a view for a snapshot");
+        let job = SnapshotJob::Take { last, meta, content: Box::new(Written(view)) };
+        if self.shared.snapshots.push(job).is_err() {
+            tracing::debug!(%last, "no snapshot is taken: the node stops");
+        }
+        Ok(())
+    }
+
+    /// Takes over the state of a snapshot that came from a peer.
+    fn restore(&mut self, stored: &StoredSnapshot) -> Result<(), StopReason> {
+        let index = stored.id.last.index;
+        let failed = |reason: String| StopReason::RestoreFailed { index, reason };
+        let meta = SnapshotMeta::decode(&stored.meta).map_err(|error| failed(error.to_string()))?;
+        let content = self.contents.open(&stored.id);
+        let mut content = content.ok_or_else(|| failed("its file is gone".to_owned()))?;
+        let applier = &mut self.applier;
+        let restored =
+            catch_unwind(AssertUnwindSafe(|| applier.restore(index, &meta, &mut *content)));
+        match restored {
+            Ok(restored) => restored.map_err(|error| failed(error.to_string()))?,
+            Err(panic) => return Err(failed(format!("it panicked: {}", panic_text(&*panic)))),
+        }
+        // The replica waits for this one.
+        self.quiet_bytes = self.wake_bytes;
         self.answer_waiting()
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_core::{ClusterId, PersistToken};
-use quorate_log::{Fs, Log, LogError, Progress, Write};
+use quorate_log::{Compact, Fs, Log, LogError, Progress, Write};
 
 use super::mailbox::Mailbox;
 use super::shared::{Event, Shared};
@@ -26,6 +26,8 @@ pub(crate) enum LogJob {
     Write(Write),
     /// Make the founding record durable.
     Found(ClusterId, Vec<u8>),
+    /// Let the log begin after an entry.
+    Compact(Compact),
     /// End, when everything before is durable.
     Stop,
 }
@@ -110,6 +112,7 @@ fn work<M: StateMachine, F: Fs>(
                     // The founding asks once, and only while the directory has no record.
                     log.found(cluster, record).expect("a directory is founded once");
                 }
+                LogJob::Compact(compact) => log.compact(compact),
                 LogJob::Stop => *stopping = true,
             }
         }
@@ -120,6 +123,7 @@ fn work<M: StateMachine, F: Fs>(
                 // Whatever waits by now goes into the next batch together.
                 jobs.take(taken);
             }
+            Progress::Compacted(base) => report(shared, Event::Compacted(base), None),
             Progress::Founded(_) => report(shared, Event::Founded, None),
             // A segment to come takes many steps; writes go in between.
             Progress::Working if log.is_preparing() => jobs.take(taken),

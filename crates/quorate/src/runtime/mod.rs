@@ -1,7 +1,8 @@
 //! Threads, queues and sockets around the pure parts of a node.
 //!
-//! Four threads, each a role: the *replica* decides and talks to peers, the *log* writes, the
-//! *reader* reads older entries back, *apply* owns the state machine. They hand work over in
+//! Five threads, each a role: the *replica* decides and talks to peers, the *log* writes, the
+//! *reader* reads older entries and pieces of snapshots back, *apply* owns the state machine,
+//! *snapshots* writes its state to files. They hand work over in
 //! batches ([`mailbox`]) and share nothing else that changes. Clients run on the caller's runtime
 //! ([`port`]).
 //!
@@ -23,6 +24,7 @@ mod read_role;
 mod replica_role;
 mod seed;
 pub(crate) mod shared;
+mod snapshot_role;
 mod start;
 mod tasks;
 mod threads;

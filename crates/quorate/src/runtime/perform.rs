@@ -7,6 +7,7 @@ use super::port::{Asked, Ended};
 use super::read_role::ReadJob;
 use super::replica_role::{Phase, ReplicaRole, addresses};
 use super::shared::ApplyJob;
+use super::snapshot_role::SnapshotJob;
 use crate::error::{HaltCause, Refusal, StopReason, UnknownReason};
 use crate::machine::StateMachine;
 use crate::replica::{
@@ -58,23 +59,28 @@ impl<M: StateMachine> ReplicaRole<M> {
                     tracing::debug!("the reader has ended");
                 }
             }
-            // Nothing is taken, received or sent as long as no store of snapshots is open.
-            ReplicaEffect::TakeSnapshot { .. } => {
-                let reason = "this node keeps no snapshots".to_owned();
-                self.give(now, ReplicaInput::SnapshotTakeFailed { reason });
+            ReplicaEffect::TakeSnapshot { last, meta } => {
+                self.taking = true;
+                self.publisher.mark();
+                self.applies.push(ApplyJob::TakeSnapshot { last, meta });
             }
-            ReplicaEffect::ReceiveSnapshot(id) | ReplicaEffect::InstallSnapshot(id) => {
-                tracing::warn!(%id, "a snapshot is offered, and this node keeps none");
-                self.give(now, ReplicaInput::SnapshotRejected(id));
+            ReplicaEffect::Restore(stored) => self.applies.push(ApplyJob::Restore(stored)),
+            ReplicaEffect::Compact(compact) => self.writes.push(LogJob::Compact(compact)),
+            ReplicaEffect::ReceiveSnapshot(id) => {
+                tracing::info!(%id, "a snapshot comes from the leader: this node was away too long");
+                self.publisher.mark();
+                self.stores.push(SnapshotJob::Receive(id));
             }
-            ReplicaEffect::ReadSnapshot { ticket, .. } => {
-                let outcome = Err("this node keeps no snapshots".to_owned());
-                self.give(now, ReplicaInput::SnapshotRead { ticket, outcome });
+            ReplicaEffect::StoreChunk { id, offset, data } => {
+                self.stores.push(SnapshotJob::Store { id, offset, data });
             }
-            ReplicaEffect::StoreChunk { .. }
-            | ReplicaEffect::Restore(_)
-            | ReplicaEffect::Compact(_)
-            | ReplicaEffect::KeepSnapshots(_) => unreachable!("no snapshot was taken or received"),
+            ReplicaEffect::InstallSnapshot(id) => self.stores.push(SnapshotJob::Install(id)),
+            ReplicaEffect::KeepSnapshots(ids) => self.stores.push(SnapshotJob::Keep(ids)),
+            ReplicaEffect::ReadSnapshot { ticket, id, offset, bytes } => {
+                if self.reader.push(ReadJob::Snapshot { ticket, id, offset, bytes }).is_err() {
+                    tracing::debug!("the reader has ended");
+                }
+            }
             ReplicaEffect::CallEnded { call, outcome } => {
                 let ended = self.ended(outcome);
                 self.outgoing.push(&self.shared, call, ended);
@@ -163,6 +169,9 @@ impl<M: StateMachine> ReplicaRole<M> {
             // The log has failed; its report is on the way or here already.
             self.writes.clear();
         }
+        if self.shared.snapshots.append(&mut self.stores).is_err() {
+            self.stores.clear();
+        }
         if self.shared.apply.append(&mut self.applies).is_err() {
             self.applies.clear();
         }
@@ -176,6 +185,7 @@ impl<M: StateMachine> ReplicaRole<M> {
             replica.stop(&mut self.effects);
         }
         self.perform(now);
+        self.snapshot_waiters.clear();
         let refusal = Refusal::Stopped(self.shared.stop_reason());
         let queries = std::mem::take(&mut self.queries).into_values().flatten();
         for Asked { call, .. } in queries.chain(std::mem::take(&mut self.batch)) {

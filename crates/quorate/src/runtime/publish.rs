@@ -97,6 +97,10 @@ impl<M: StateMachine> ReplicaRole<M> {
             status.commit = shown.raft.commit;
             status.persisted = shown.raft.persisted;
             status.last = shown.raft.last.index;
+            status.snapshot = shown.raft.snapshot;
+            status.receiving = shown.raft.receiving;
+            status.taking = self.taking;
+            status.view_pause = self.shared.facts.view_pause();
             status.peers = shown.raft.peers;
             status.counters = replica.counters().clone();
         });

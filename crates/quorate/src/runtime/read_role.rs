@@ -1,9 +1,10 @@
-//! The reader's thread: reads older entries back, so that neither heartbeats nor writes wait.
+//! The reader's thread: reads older entries and pieces of snapshots back, so that neither heartbeats
+//! nor writes wait.
 
 use std::sync::Arc;
 
-use quorate_core::Index;
-use quorate_log::{Fs, LogReader};
+use quorate_core::{Index, SnapshotId};
+use quorate_log::{Fs, LogReader, SnapshotReader};
 
 use super::mailbox::Mailbox;
 use super::shared::{Event, Shared};
@@ -15,20 +16,28 @@ use crate::replica::{ReadFault, Ticket};
 pub(crate) enum ReadJob {
     /// Read entries.
     Read { ticket: Ticket, first: Index, last: Index, max_bytes: usize },
+    /// Read a piece of a snapshot.
+    Snapshot { ticket: Ticket, id: SnapshotId, offset: u64, bytes: u32 },
     /// End.
     Stop,
 }
 
+/// What it reads from.
+pub(crate) struct Readers<F: Fs> {
+    pub(crate) log: LogReader<F>,
+    pub(crate) snapshots: SnapshotReader<F>,
+}
+
 /// Runs until it is told to stop.
 pub(crate) fn run<M: StateMachine, F: Fs>(
-    reader: &mut LogReader<F>,
+    readers: &mut Readers<F>,
     jobs: &Mailbox<ReadJob>,
     shared: &Arc<Shared<M>>,
 ) {
     let mut taken = Vec::new();
     loop {
         jobs.wait(&mut taken, None);
-        if !serve(reader, &mut taken, shared) {
+        if !serve(readers, &mut taken, shared) {
             return;
         }
     }
@@ -36,14 +45,14 @@ pub(crate) fn run<M: StateMachine, F: Fs>(
 
 /// As [`run`], as a task.
 pub(crate) async fn run_here<M: StateMachine, F: Fs>(
-    mut reader: LogReader<F>,
+    mut readers: Readers<F>,
     jobs: Arc<Mailbox<ReadJob>>,
     shared: Arc<Shared<M>>,
 ) {
     let mut taken = Vec::new();
     loop {
         jobs.wait_here(&mut taken, None).await;
-        if !serve(&mut reader, &mut taken, &shared) {
+        if !serve(&mut readers, &mut taken, &shared) {
             return;
         }
     }
@@ -51,14 +60,28 @@ pub(crate) async fn run_here<M: StateMachine, F: Fs>(
 
 /// Reads what was asked for; says whether to go on.
 fn serve<M: StateMachine, F: Fs>(
-    reader: &mut LogReader<F>,
+    readers: &mut Readers<F>,
     taken: &mut Vec<ReadJob>,
     shared: &Arc<Shared<M>>,
 ) -> bool {
     for job in taken.drain(..) {
-        let ReadJob::Read { ticket, first, last, max_bytes } = job else { return false };
-        let outcome = reader.read(first, last, max_bytes).map_err(ReadFault::from);
-        if shared.inbox.push(Event::LogRead { ticket, outcome }).is_err() {
+        let event = match job {
+            ReadJob::Read { ticket, first, last, max_bytes } => {
+                let outcome = readers.log.read(first, last, max_bytes).map_err(ReadFault::from);
+                Event::LogRead { ticket, outcome }
+            }
+            ReadJob::Snapshot { ticket, id, offset, bytes } => {
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                let outcome = readers.snapshots.read(&id, offset, bytes);
+                let outcome = outcome.map_err(|error| {
+                    tracing::warn!(%id, offset, %error, "a piece of a snapshot cannot be read");
+                    error.to_string()
+                });
+                Event::SnapshotRead { ticket, outcome }
+            }
+            ReadJob::Stop => return false,
+        };
+        if shared.inbox.push(event).is_err() {
             return false;
         }
     }

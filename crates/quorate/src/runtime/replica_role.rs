@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_core::{BootCounter, Index, Instant, NodeId, ReadId};
+use quorate_log::StoredSnapshot;
 use tokio::time::Sleep;
 
 use super::clock::Clock;
@@ -18,9 +19,10 @@ use super::port::{Asked, Ended, Queries, Submission, Wanted};
 use super::publish::Publisher;
 use super::read_role::ReadJob;
 use super::seed::Seed;
-use super::shared::{Applied, ApplyJob, Event, Outgoing, Shared};
+use super::shared::{Applied, ApplyJob, Event, Outgoing, Shared, SnapshotWaiter};
+use super::snapshot_role::SnapshotJob;
 use super::step_back;
-use crate::error::{Refusal, StopReason};
+use crate::error::{Refusal, SnapshotRefusal, StopReason};
 use crate::founding::{self, Founding};
 use crate::machine::StateMachine;
 use crate::replica::{Replica, ReplicaConfig, ReplicaEffect, ReplicaInput};
@@ -59,6 +61,12 @@ pub(crate) struct ReplicaRole<M: StateMachine> {
     pub(crate) effects: Vec<ReplicaEffect>,
     pub(crate) writes: Vec<LogJob>,
     pub(crate) applies: Vec<ApplyJob<M>>,
+    /// For the snapshots' thread.
+    pub(crate) stores: Vec<SnapshotJob>,
+    /// Whether a snapshot is being taken.
+    pub(crate) taking: bool,
+    /// Who waits for a snapshot of what was executed up to an entry.
+    pub(crate) snapshot_waiters: Vec<(Index, SnapshotWaiter)>,
     pub(crate) outgoing: Outgoing<M>,
     pub(crate) stopping: Option<StopReason>,
     /// Whether it is a task among those that it waits for.
@@ -224,7 +232,77 @@ impl<M: StateMachine> ReplicaRole<M> {
             Event::LogRead { ticket, outcome } => {
                 self.give(now, ReplicaInput::LogRead { ticket, outcome });
             }
+            Event::Compacted(base) => {
+                self.give(now, ReplicaInput::Compacted(base));
+                if !self.snapshot_waiters.is_empty() {
+                    self.answer_snapshot_waiters();
+                }
+            }
+            Event::ChunkStored { id, received } => {
+                self.give(now, ReplicaInput::ChunkStored { id, received });
+            }
+            Event::SnapshotVerified(stored) => {
+                self.publisher.mark();
+                self.give(now, ReplicaInput::SnapshotVerified(stored));
+            }
+            Event::SnapshotRejected(id) => self.give(now, ReplicaInput::SnapshotRejected(id)),
+            Event::SnapshotRead { ticket, outcome } => {
+                self.give(now, ReplicaInput::SnapshotRead { ticket, outcome });
+            }
+            Event::SnapshotTaken(stored) => self.snapshot_taken(now, stored),
+            Event::SnapshotTakeFailed { reason } => {
+                self.taking = false;
+                self.publisher.mark();
+                for (_, waiter) in self.snapshot_waiters.drain(..) {
+                    let reason = reason.clone();
+                    // Who gave up waiting needs not to know.
+                    drop(waiter.send(Err(SnapshotRefusal::Failed { reason })));
+                }
+                self.give(now, ReplicaInput::SnapshotTakeFailed { reason });
+            }
+            Event::SnapshotWanted(waiter) => self.want_snapshot(now, waiter),
             Event::Stop(reason) => self.stop(reason),
+        }
+    }
+
+    fn snapshot_taken(&mut self, now: Instant, stored: StoredSnapshot) {
+        self.taking = false;
+        self.publisher.mark();
+        self.give(now, ReplicaInput::SnapshotTaken(stored));
+        self.answer_snapshot_waiters();
+        if !self.snapshot_waiters.is_empty() {
+            self.give(now, ReplicaInput::TakeSnapshot);
+        }
+    }
+
+    /// Tells those who wait for a snapshot that covers no more than the newest does.
+    fn answer_snapshot_waiters(&mut self) {
+        let Phase::Running(replica) = &self.phase else { return };
+        let Some(id) = replica.status().raft.snapshot else { return };
+        for (index, waiter) in std::mem::take(&mut self.snapshot_waiters) {
+            if index <= id.last.index {
+                // Who gave up waiting needs not to know.
+                drop(waiter.send(Ok(id)));
+            } else {
+                self.snapshot_waiters.push((index, waiter));
+            }
+        }
+    }
+
+    fn want_snapshot(&mut self, now: Instant, waiter: SnapshotWaiter) {
+        let Phase::Running(replica) = &self.phase else {
+            return drop(waiter.send(Err(SnapshotRefusal::Nothing)));
+        };
+        let shown = replica.status().raft;
+        match shown.snapshot {
+            Some(id) if id.last.index >= shown.applying => drop(waiter.send(Ok(id))),
+            _ if shown.applying == Index::ZERO => drop(waiter.send(Err(SnapshotRefusal::Nothing))),
+            _ => {
+                self.snapshot_waiters.push((shown.applying, waiter));
+                if !self.taking {
+                    self.give(now, ReplicaInput::TakeSnapshot);
+                }
+            }
         }
     }
 

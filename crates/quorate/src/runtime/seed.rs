@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use quorate_core::{BootCounter, EntryId, HardState, Index, Instant, NodeId, Run};
-use quorate_log::{Fs, Log, Recovered};
+use quorate_log::{Fs, Log, Recovered, SnapshotStore, StoredSnapshot};
 
 use crate::replica::{ReplicaConfig, ReplicaStart};
 use crate::roster::FoundingRecord;
+use crate::snapshot::SnapshotMeta;
 
 /// See the module.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Seed {
     elections: u64,
     hard_state: HardState,
     base: EntryId,
+    base_meta: Option<SnapshotMeta>,
+    snapshot: Option<StoredSnapshot>,
     runs: Vec<Run>,
     memberships: Vec<(Index, Vec<u8>)>,
     commit: Index,
@@ -29,8 +32,8 @@ impl Seed {
         recovered: Recovered<F>,
         config: ReplicaConfig,
         elections: u64,
-        log_time_ms: u64,
-    ) -> (Self, Log<F>) {
+        (base_meta, log_time_ms): (Option<SnapshotMeta>, u64),
+    ) -> (Self, Log<F>, SnapshotStore<F>) {
         let seed = Self {
             id: recovered.identity.node,
             boot: recovered.boot,
@@ -38,16 +41,23 @@ impl Seed {
             elections,
             hard_state: recovered.hard_state,
             base: recovered.base,
+            base_meta,
+            snapshot: recovered.snapshots.newest().cloned(),
             runs: recovered.runs,
             memberships: recovered.memberships,
             commit: recovered.commit,
             log_time_ms,
         };
-        (seed, recovered.log)
+        (seed, recovered.log, recovered.snapshots)
     }
 
     /// What the replica begins with, as a member of this cluster.
     pub(crate) fn start(self, record: &FoundingRecord, now: Instant) -> ReplicaStart {
+        // The members in force where the log begins: those of the snapshot, else of the founding.
+        let (roster, application_index) = match self.base_meta {
+            Some(meta) => (meta.roster, meta.application_index),
+            None => (Arc::new(record.roster.clone()), 0),
+        };
         ReplicaStart {
             id: self.id,
             boot: self.boot,
@@ -56,9 +66,9 @@ impl Seed {
             now,
             hard_state: self.hard_state,
             base: self.base,
-            roster: Arc::new(record.roster.clone()),
-            application_index: 0,
-            snapshot: None,
+            roster,
+            application_index,
+            snapshot: self.snapshot,
             runs: self.runs,
             memberships: self.memberships,
             commit: self.commit,

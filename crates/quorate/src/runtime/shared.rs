@@ -1,17 +1,19 @@
 //! What the threads of one node share: their mailboxes, a few atomics, and why it stopped.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use quorate_core::{Few, Index, NodeId, PersistToken};
-use quorate_log::Entries;
-use tokio::sync::watch;
+use quorate_core::{EntryId, Few, Index, NodeId, PersistToken, SnapshotId};
+use quorate_log::{Entries, Fs, SnapshotReader, StoredSnapshot};
+use tokio::sync::{oneshot, watch};
 
 use super::mailbox::Mailbox;
 use super::port::{Ended, Port, PortMessage, Queries, Submission};
-use crate::error::{Refusal, StopReason};
+use super::snapshot_role::SnapshotJob;
+use crate::error::{Refusal, SnapshotRefusal, StopReason};
 use crate::machine::StateMachine;
 use crate::replica::{CallId, ForwardNumber, ForwardOutcome, Origin, ReadFault, Ticket};
 use crate::status::{Facts, Status};
@@ -28,6 +30,22 @@ pub(crate) enum Event<M: StateMachine> {
     Applied(Applied),
     /// Entries were read back.
     LogRead { ticket: Ticket, outcome: Result<Vec<Entries>, ReadFault> },
+    /// A snapshot is durable.
+    SnapshotTaken(StoredSnapshot),
+    /// No snapshot could be taken.
+    SnapshotTakeFailed { reason: String },
+    /// So many bytes of a snapshot that comes from a peer are in its file.
+    ChunkStored { id: SnapshotId, received: u64 },
+    /// A snapshot that came from a peer is whole and durable.
+    SnapshotVerified(StoredSnapshot),
+    /// What came from a peer is no snapshot.
+    SnapshotRejected(SnapshotId),
+    /// A piece of a snapshot was read.
+    SnapshotRead { ticket: Ticket, outcome: Result<Vec<u8>, String> },
+    /// The log begins after this entry.
+    Compacted(EntryId),
+    /// Somebody wants a snapshot.
+    SnapshotWanted(SnapshotWaiter),
     /// The node must stop.
     Stop(StopReason),
 }
@@ -46,8 +64,27 @@ pub(crate) enum ApplyJob<M: StateMachine> {
     Entries { entries: Entries, answers: Few<(Index, Origin)> },
     /// Answer queries once `min_index` is applied; at once where there is none.
     Queries { min_index: Option<Index>, queries: Queries<M> },
+    /// Have the present state written down; it is the one after the entry `last`.
+    TakeSnapshot { last: EntryId, meta: Vec<u8> },
+    /// Take over the state of a snapshot.
+    Restore(StoredSnapshot),
     /// End, when everything before is done.
     Stop,
+}
+
+/// Who waits for a snapshot.
+pub(crate) type SnapshotWaiter = oneshot::Sender<Result<SnapshotId, SnapshotRefusal>>;
+
+/// Opens what a snapshot holds, whatever file system it is on.
+pub(crate) trait Contents: Send + Sync {
+    /// From its beginning; nothing when no such snapshot is held.
+    fn open(&self, id: &SnapshotId) -> Option<Box<dyn io::Read + Send>>;
+}
+
+impl<F: Fs> Contents for SnapshotReader<F> {
+    fn open(&self, id: &SnapshotId) -> Option<Box<dyn io::Read + Send>> {
+        self.content(id).map(|content| Box::new(content) as Box<dyn io::Read + Send>)
+    }
 }
 
 /// See the module.
@@ -56,6 +93,8 @@ pub(crate) struct Shared<M: StateMachine> {
     pub(crate) inbox: Mailbox<Event<M>>,
     /// To the apply thread.
     pub(crate) apply: Mailbox<ApplyJob<M>>,
+    /// To the snapshots' thread.
+    pub(crate) snapshots: Mailbox<SnapshotJob>,
     pub(crate) facts: Facts,
     pub(crate) status: watch::Sender<Status>,
     call_timeout: Duration,
@@ -76,6 +115,7 @@ impl<M: StateMachine> Shared<M> {
         Self {
             inbox: Mailbox::default(),
             apply: Mailbox::default(),
+            snapshots: Mailbox::default(),
             facts: Facts::default(),
             status: watch::Sender::new(status),
             call_timeout,

@@ -1,11 +1,13 @@
 //! Starting a node: everything that can fail is done before the first thread runs.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use quorate_core::{ClusterId, Index, NodeId, ReadId, RoleName, Term};
-use quorate_log::{EntryRef, Fs, OpenOptions, OsFs, Recovered, open_blocking};
+use quorate_core::{BootCounter, ClusterId, EntryId, Index, NodeId, ReadId, RoleName, Term};
+use quorate_log::{EntryRef, Fs, Log, OpenOptions, OsFs, Recovered, SnapshotStore, open_blocking};
 use tokio::runtime::Handle;
 
 use super::clock::Clock;
@@ -15,13 +17,15 @@ use super::replica_role::{Phase, ReplicaRole};
 use super::seed::Seed;
 use super::shared::{Outgoing, Shared};
 use super::tasks;
-use super::threads::{self, Parts};
+use super::threads::{self, Parts, panic_text};
+use crate::applier::Applier;
 use crate::builder::{Listen, Settings, StartError};
 use crate::founding::Founding;
 use crate::machine::StateMachine;
 use crate::node::Node;
 use crate::replica::{Replica, ReplicaCounters};
 use crate::roster::{FoundingRecord, Roster};
+use crate::snapshot::SnapshotMeta;
 use crate::status::Status;
 use crate::transport::handshake::Caller;
 use crate::transport::{Listening, Transport, TransportConfig};
@@ -83,6 +87,37 @@ pub(crate) async fn start_on<M: StateMachine, F: Fs>(
     opening.await.unwrap_or_else(|error| Err(StartError::Interrupted { reason: error.to_string() }))
 }
 
+/// A data directory, opened and taken apart.
+struct Opened<M: StateMachine, F: Fs> {
+    node: NodeId,
+    boot: BootCounter,
+    record: Option<FoundingRecord>,
+    seed: Seed,
+    log: Log<F>,
+    snapshots: SnapshotStore<F>,
+    applier: Applier<M>,
+}
+
+impl<M: StateMachine, F: Fs> Opened<M, F> {
+    fn new(fs: F, machine: M, settings: &Settings, draws: &Draws) -> Result<Self, StartError> {
+        let (config, format_as) = (settings.log, Some(draws.node));
+        let options = OpenOptions { config, format_as, seed: draws.log, ..OpenOptions::default() };
+        let directory = &settings.data_dir;
+        let mut recovered = open_blocking(fs, options)?;
+        report(&recovered, directory);
+        let (node, boot) = (recovered.identity.node, recovered.boot);
+        let record = founding_record(&recovered, directory)?;
+        let base_meta = base_meta(&recovered, directory)?;
+        let (applier, restored_ms) = restored(machine, &recovered.snapshots, directory)?;
+        // A log without entries ends where its snapshot does.
+        let log_time_ms = last_log_time(&mut recovered, directory)?.unwrap_or(restored_ms);
+        let config = settings.replica.clone();
+        let (seed, log, snapshots) =
+            Seed::new(recovered, config, draws.elections, (base_meta, log_time_ms));
+        Ok(Self { node, boot, record, seed, log, snapshots, applier })
+    }
+}
+
 fn open<M: StateMachine, F: Fs>(
     fs: F,
     machine: M,
@@ -95,21 +130,15 @@ fn open<M: StateMachine, F: Fs>(
         Listen::Address(address) => Listening::bind(&address)?,
         Listen::Bound(listening) => listening,
     };
-    let (config, format_as) = (settings.log, Some(draws.node));
-    let options = OpenOptions { config, format_as, seed: draws.log, ..OpenOptions::default() };
     let directory = settings.data_dir.clone();
-    let mut recovered = open_blocking(fs, options)?;
-    report(&recovered, &directory);
-    let (id, boot) = (recovered.identity.node, recovered.boot);
-    let record = founding_record(&recovered, &directory)?;
+    let opened = Opened::new(fs, machine, &settings, &draws)?;
+    let Opened { node: id, boot, record, seed, log, snapshots, applier } = opened;
+    let (applied, application_index) = (applier.applied(), applier.application_index());
     let clock = Clock::start();
     let now = clock.now();
     let (me, peers) = (settings.member(id), settings.peers.clone());
     Roster::of_voters([me.clone()]).map_err(StartError::Member)?;
     let founding = Founding::new(now, me, peers, draws.cluster, record.clone())?;
-    let log_time_ms = last_log_time(&mut recovered, &directory)?;
-    let config = settings.replica.clone();
-    let (seed, log) = Seed::new(recovered, config, draws.elections, log_time_ms);
     let phase = match &record {
         None => Phase::Forming(Some(Box::new(seed))),
         Some(record) => {
@@ -129,6 +158,7 @@ fn open<M: StateMachine, F: Fs>(
     let waiting_for = founding.waiting(now).map(|waiting| waiting.to_string());
     let mut status = status_of(id, &settings.name, &settings.address);
     status.waiting_for = waiting_for;
+    (status.applied, status.application_index) = (applied, application_index);
     let shared = Arc::new(Shared::new(status, settings.call_timeout, settings.queue_bytes));
     let role = ReplicaRole {
         shared: Arc::clone(&shared),
@@ -144,18 +174,21 @@ fn open<M: StateMachine, F: Fs>(
         queries: BTreeMap::new(),
         last_read: ReadId::ZERO,
         batch: Vec::new(),
-        application_index: 0,
-        applied: Index::ZERO,
+        application_index,
+        applied,
         effects: Vec::new(),
         writes: Vec::new(),
         applies: Vec::new(),
+        stores: Vec::new(),
+        taking: false,
+        snapshot_waiters: Vec::new(),
         outgoing: Outgoing::default(),
         stopping: None,
         shares_thread: own.is_none(),
     };
     match own {
-        Some(runtime) => threads::spawn(Parts { runtime, role, log, machine })?,
-        None => drop(handle.spawn(tasks::run(role, log, machine))),
+        Some(runtime) => threads::spawn(Parts { runtime, role, log, snapshots, applier })?,
+        None => drop(handle.spawn(tasks::run(role, log, snapshots, applier))),
     }
     Ok(Node::new(id, shared))
 }
@@ -191,9 +224,54 @@ fn report<F: Fs>(recovered: &Recovered<F>, directory: &Path) {
     for file in &report.hard_state_repaired {
         tracing::warn!(file = %file.display(), "a copy of term and vote was unreadable; repaired");
     }
+    if let Some(base) = report.installed {
+        tracing::info!(%base, "finished the install of a snapshot that a crash had cut in two");
+    }
+    for damage in &report.damaged_snapshots {
+        tracing::warn!(%damage, "a snapshot is damaged and was set aside; an older one serves");
+    }
     for file in &report.unknown_files {
         tracing::warn!(file = %file.display(), "this file does not belong here; left alone");
     }
+}
+
+/// What was true where the log begins, if that is not the very beginning.
+fn base_meta<F: Fs>(
+    recovered: &Recovered<F>,
+    directory: &Path,
+) -> Result<Option<SnapshotMeta>, StartError> {
+    if recovered.base == EntryId::ZERO {
+        return Ok(None);
+    }
+    let (directory, index) = (directory.to_owned(), recovered.base.index);
+    let meta = SnapshotMeta::decode(&recovered.base_meta);
+    meta.map(Some).map_err(|error| {
+        let reason = format!("what goes with it cannot be read: {error}");
+        StartError::Restore { directory, index, reason }
+    })
+}
+
+/// The state machine as the newest snapshot left it, and the log's time there.
+fn restored<M: StateMachine, F: Fs>(
+    machine: M,
+    snapshots: &SnapshotStore<F>,
+    directory: &Path,
+) -> Result<(Applier<M>, u64), StartError> {
+    let mut applier = Applier::new(machine);
+    let Some(stored) = snapshots.newest() else { return Ok((applier, 0)) };
+    let index = stored.id.last.index;
+    let failed =
+        |reason: String| StartError::Restore { directory: directory.to_owned(), index, reason };
+    let meta = SnapshotMeta::decode(&stored.meta).map_err(|error| failed(error.to_string()))?;
+    let mut content = snapshots.content(&stored.id).expect("the newest snapshot is held");
+    let begun = std::time::Instant::now();
+    let state = catch_unwind(AssertUnwindSafe(|| applier.restore(index, &meta, &mut content)));
+    match state {
+        Ok(state) => state.map_err(|error| failed(error.to_string()))?,
+        Err(panic) => return Err(failed(format!("it panicked: {}", panic_text(&*panic)))),
+    }
+    tracing::info!(id = %stored.id, took = ?begun.elapsed(), "restored a snapshot");
+    Ok((applier, meta.log_time_ms))
 }
 
 fn founding_record<F: Fs>(
@@ -204,10 +282,13 @@ fn founding_record<F: Fs>(
     record.map_err(|source| StartError::BadRecord { directory: directory.to_owned(), source })
 }
 
-/// The log time of the last entry; a later leader continues from it.
-fn last_log_time<F: Fs>(recovered: &mut Recovered<F>, directory: &Path) -> Result<u64, StartError> {
+/// The log time of the last entry, if there is one; a later leader continues from it.
+fn last_log_time<F: Fs>(
+    recovered: &mut Recovered<F>,
+    directory: &Path,
+) -> Result<Option<u64>, StartError> {
     if recovered.runs.is_empty() {
-        return Ok(0);
+        return Ok(None);
     }
     let last = recovered.log.last().index;
     let slices = recovered.log.read(last, last, usize::MAX).map_err(|error| {
@@ -215,7 +296,7 @@ fn last_log_time<F: Fs>(recovered: &mut Recovered<F>, directory: &Path) -> Resul
         StartError::LastEntry { directory, reason }
     })?;
     let entry: Option<EntryRef<'_>> = slices.last().and_then(|slice| slice.entry(last));
-    Ok(entry.map_or(0, |entry| entry.envelope.log_time_ms))
+    Ok(entry.map(|entry| entry.envelope.log_time_ms))
 }
 
 /// The status of a node that has done nothing yet.
@@ -235,6 +316,10 @@ pub(super) fn status_of(node: NodeId, name: &str, address: &str) -> Status {
         application_index: 0,
         persisted: Index::ZERO,
         last: Index::ZERO,
+        snapshot: None,
+        taking: false,
+        view_pause: Duration::ZERO,
+        receiving: None,
         peers: Vec::new(),
         connected: Vec::new(),
         waiting_for: None,

@@ -7,30 +7,41 @@
 
 use std::sync::Arc;
 
-use quorate_log::{Fs, Log};
+use quorate_log::{Fs, Log, SnapshotStore};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::apply_role;
 use super::log_role::{self, LogJob};
-use super::read_role::{self, ReadJob};
+use super::read_role::{self, ReadJob, Readers};
 use super::replica_role::ReplicaRole;
 use super::shared::{ApplyJob, Event, Shared};
+use super::snapshot_role::{self, SnapshotJob};
 use super::threads::{conclude, last_words, panic_text, refuse_unserved};
+use crate::applier::Applier;
 use crate::error::StopReason;
 use crate::machine::StateMachine;
 
 /// Runs a node, from its first wake-up to its end.
-pub(crate) async fn run<M: StateMachine, F: Fs>(mut role: ReplicaRole<M>, log: Log<F>, machine: M) {
+pub(crate) async fn run<M: StateMachine, F: Fs>(
+    mut role: ReplicaRole<M>,
+    log: Log<F>,
+    snapshots: SnapshotStore<F>,
+    applier: Applier<M>,
+) {
     let shared = Arc::clone(&role.shared);
-    let (jobs, reads, reader) = (Arc::clone(&role.log), Arc::clone(&role.reader), log.reader());
+    let (jobs, reads) = (Arc::clone(&role.log), Arc::clone(&role.reader));
+    let readers = Readers { log: log.reader(), snapshots: snapshots.reader() };
+    let contents = Box::new(snapshots.reader());
     let bounds = (role.config.apply_bytes / 4, role.known_committed());
     let log = log_role::run_here(log, Arc::clone(&jobs), Arc::clone(&shared));
-    let reader = read_role::run_here(reader, Arc::clone(&reads), Arc::clone(&shared));
-    let apply = apply_role::run_here(machine, Arc::clone(&shared), bounds);
+    let reader = read_role::run_here(readers, Arc::clone(&reads), Arc::clone(&shared));
+    let apply = apply_role::run_here(applier, contents, Arc::clone(&shared), bounds);
+    let snapshots = snapshot_role::run_here(snapshots, Arc::clone(&shared));
     let parts = [
         watch("log", tokio::spawn(log), &shared),
         watch("reader", tokio::spawn(reader), &shared),
         watch("apply", tokio::spawn(apply), &shared),
+        watch("snapshots", tokio::spawn(snapshots), &shared),
     ];
     let running = tokio::spawn(async move {
         let reason = role.run().await;
@@ -51,6 +62,7 @@ pub(crate) async fn run<M: StateMachine, F: Fs>(mut role: ReplicaRole<M>, log: L
     drop(jobs.push(LogJob::Stop));
     drop(reads.push(ReadJob::Stop));
     drop(shared.apply.push(ApplyJob::Stop));
+    drop(shared.snapshots.push(SnapshotJob::Stop));
     for part in parts {
         drop(part.await);
     }

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_core::{ClusterId, EntryKind, Few, Index, NodeId, Term};
+use quorate_core::{ClusterId, EntryKind, Few, Index, NodeId, SnapshotId, Term};
 use quorate_log::fault::{Fault, FaultFs};
 use quorate_log::{BlockBuilder, Entries, Envelope};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::mailbox::{Closed, Mailbox};
-use super::shared::{ApplyJob, Event, Shared};
+use super::shared::{ApplyJob, Contents, Event, Shared};
 use super::start::{start_on, status_of};
 use super::{apply_role, port};
 use crate::transport::Listening;
 use crate::{
-    Applying, CallError, Client, Consistency, Node, Refusal, StateMachine, StopReason,
+    Applier, Applying, CallError, Client, Consistency, Node, Refusal, StateMachine, StopReason,
     UnknownReason,
 };
 
@@ -38,6 +38,15 @@ impl StateMachine for Count {
 
     fn query(&self, (): ()) -> u64 {
         self.0
+    }
+}
+
+/// No snapshot is held.
+struct NoSnapshots;
+
+impl Contents for NoSnapshots {
+    fn open(&self, _: &SnapshotId) -> Option<Box<dyn std::io::Read + Send>> {
+        None
     }
 }
 
@@ -206,7 +215,14 @@ async fn a_local_query_waits_for_what_was_known_committed_at_the_start() {
     assert!(shared.apply.push(ApplyJob::Entries { entries: commands(2), answers }).is_ok());
     let apply = std::thread::spawn({
         let shared = Arc::clone(&shared);
-        move || apply_role::run(Count::default(), &shared, (1000, Index(2)))
+        move || {
+            apply_role::run(
+                Applier::new(Count::default()),
+                Box::new(NoSnapshots),
+                &shared,
+                (1000, Index(2)),
+            );
+        }
     });
     assert_eq!(timeout(PATIENCE, asked).await.unwrap().unwrap(), Ok(2));
     assert!(shared.apply.push(ApplyJob::Stop).is_ok());
@@ -268,7 +284,14 @@ async fn queries_beyond_the_room_of_the_node_are_refused_until_others_are_answer
     given_up.abort();
     let apply = std::thread::spawn({
         let shared = Arc::clone(&shared);
-        move || apply_role::run(Count::default(), &shared, (1000, Index::ZERO))
+        move || {
+            apply_role::run(
+                Applier::new(Count::default()),
+                Box::new(NoSnapshots),
+                &shared,
+                (1000, Index::ZERO),
+            );
+        }
     });
     for asked in asked {
         assert_eq!(timeout(PATIENCE, asked).await.unwrap().unwrap(), Ok(0));
@@ -294,7 +317,14 @@ async fn a_replica_that_sleeps_hears_of_executed_entries_without_another_event()
     }
     let apply = std::thread::spawn({
         let shared = Arc::clone(&shared);
-        move || apply_role::run(Count::default(), &shared, (1000, Index::ZERO))
+        move || {
+            apply_role::run(
+                Applier::new(Count::default()),
+                Box::new(NoSnapshots),
+                &shared,
+                (1000, Index::ZERO),
+            );
+        }
     });
     let answers = Few::new();
     assert!(shared.apply.push(ApplyJob::Entries { entries: commands(2), answers }).is_ok());

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 use quorate_core::RoleName;
-use quorate_log::{Fs, Log};
+use quorate_log::{Fs, Log, SnapshotStore};
 use tokio::runtime::Runtime;
 
 use super::apply_role;
 use super::log_role::{self, LogJob};
 use super::port::Ended;
-use super::read_role::{self, ReadJob};
+use super::read_role::{self, ReadJob, Readers};
 use super::replica_role::ReplicaRole;
 use super::shared::{ApplyJob, Event, Outgoing, Shared};
+use super::snapshot_role::{self, SnapshotJob};
+use crate::applier::Applier;
 use crate::builder::StartError;
 use crate::error::{Refusal, StopReason};
 use crate::machine::StateMachine;
@@ -27,7 +29,8 @@ pub(crate) struct Parts<M: StateMachine, F: Fs> {
     pub(crate) runtime: Runtime,
     pub(crate) role: ReplicaRole<M>,
     pub(crate) log: Log<F>,
-    pub(crate) machine: M,
+    pub(crate) snapshots: SnapshotStore<F>,
+    pub(crate) applier: Applier<M>,
 }
 
 /// The runtime of the replica's thread.
@@ -38,9 +41,11 @@ pub(crate) fn runtime() -> Result<Runtime, StartError> {
 
 /// Starts all threads.
 pub(crate) fn spawn<M: StateMachine, F: Fs>(parts: Parts<M, F>) -> Result<(), StartError> {
-    let Parts { runtime, role, log, machine } = parts;
+    let Parts { runtime, role, log, snapshots, applier } = parts;
     let shared = Arc::clone(&role.shared);
-    let (jobs, reads, mut reader) = (Arc::clone(&role.log), Arc::clone(&role.reader), log.reader());
+    let (jobs, reads) = (Arc::clone(&role.log), Arc::clone(&role.reader));
+    let mut readers = Readers { log: log.reader(), snapshots: snapshots.reader() };
+    let contents = Box::new(snapshots.reader());
     let (wake_bytes, floor) = (role.config.apply_bytes / 4, role.known_committed());
     let mut others = Others { shared: Arc::clone(&shared), role: Some(role), threads: Vec::new() };
     others.spawn("log", {
@@ -49,11 +54,15 @@ pub(crate) fn spawn<M: StateMachine, F: Fs>(parts: Parts<M, F>) -> Result<(), St
     })?;
     others.spawn("reader", {
         let shared = Arc::clone(&shared);
-        move || read_role::run(&mut reader, &reads, &shared)
+        move || read_role::run(&mut readers, &reads, &shared)
     })?;
     others.spawn("apply", {
         let shared = Arc::clone(&shared);
-        move || apply_role::run(machine, &shared, (wake_bytes, floor))
+        move || apply_role::run(applier, contents, &shared, (wake_bytes, floor))
+    })?;
+    others.spawn("snapshots", {
+        let shared = Arc::clone(&shared);
+        move || snapshot_role::run(snapshots, &shared)
     })?;
     let name = "quorate-replica".to_owned();
     let spawned = Builder::new().name(name).spawn(move || replica(runtime, others));
@@ -96,6 +105,7 @@ impl<M: StateMachine> Others<M> {
             drop(role.reader.push(ReadJob::Stop));
         }
         drop(self.shared.apply.push(ApplyJob::Stop));
+        drop(self.shared.snapshots.push(SnapshotJob::Stop));
         for (part, thread) in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!(part, "a thread ended with a panic that was not caught");
