@@ -11,7 +11,7 @@ use std::sync::Arc;
 use quorate::{Node, NodeId, Status};
 use quorate_kv::{KvMachine, NoSink};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::archive::FileArchive;
@@ -83,9 +83,10 @@ impl Server {
             tasks.spawn(until_gone(node.status(), compact));
         }
         let router = Router::new(context);
+        let room = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
         for (listener, address) in listeners.into_iter().zip(&addresses) {
             tracing::info!(%address, "clients are served");
-            spawn_port(&mut tasks, listener, &router, &stopped);
+            spawn_port(&mut tasks, listener, &router, (&room, &stopped));
         }
         Ok(Self { node, addresses, tasks, stop })
     }
@@ -184,9 +185,9 @@ fn spawn_port(
     tasks: &mut JoinSet<()>,
     listener: TcpListener,
     router: &Router<NodeBackend>,
-    stopped: &watch::Receiver<bool>,
+    (room, stopped): (&Arc<Semaphore>, &watch::Receiver<bool>),
 ) {
-    tasks.spawn(port::serve(listener, router.clone(), stopped.clone()));
+    tasks.spawn(port::serve(listener, router.clone(), Arc::clone(room), stopped.clone()));
 }
 
 /// Counts changes of the leader until the node is gone.

@@ -13,6 +13,8 @@ use crate::compaction::AutoCompaction;
 pub const MAX_REQUEST_BYTES: usize = 1536 * 1024;
 /// Bytes that the store may have unless said otherwise: what etcd advises as the most.
 pub const QUOTA_BYTES: u64 = 8 << 30;
+/// Connections of clients that are served at the same time, unless set otherwise.
+pub(crate) const MAX_CONNECTIONS: usize = 16_384;
 /// What a request may have around it on its way in: etcd's allowance.
 pub(crate) const FRAMING_BYTES: usize = 512 * 1024;
 
@@ -50,6 +52,8 @@ pub struct ServerConfig {
     /// What is kept when the leader compacts without being asked; `None` for never
     /// (`--auto-compaction-mode`, `--auto-compaction-retention`).
     pub auto_compaction: Option<AutoCompaction>,
+    /// Connections of clients that are served at the same time (`--max-client-connections`).
+    pub max_connections: usize,
 }
 
 impl ServerConfig {
@@ -69,6 +73,7 @@ impl ServerConfig {
             max_request_bytes: MAX_REQUEST_BYTES,
             quota_backend_bytes: Some(QUOTA_BYTES),
             auto_compaction: None,
+            max_connections: MAX_CONNECTIONS,
         }
     }
 

@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -51,13 +51,16 @@ pub(crate) async fn closed(stop: &watch::Sender<bool>) {
     stop.closed().await;
 }
 
-/// Serves connections until `stop` changes or its sender is gone.
+/// Serves connections until `stop` changes or its sender is gone. Each takes a place of `room`; where
+/// there is none left, it is closed at once.
 pub(crate) async fn serve<B: Backend>(
     listener: TcpListener,
     router: Router<B>,
+    room: Arc<Semaphore>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
+    let mut was_full = false;
     loop {
         tokio::select! {
             biased;
@@ -65,7 +68,19 @@ pub(crate) async fn serve<B: Backend>(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, client)) => {
-                    connections.spawn(connection(stream, client, router.clone(), stop.clone()));
+                    let place = Arc::clone(&room).try_acquire_owned();
+                    let is_full = place.is_err();
+                    if is_full && !was_full {
+                        tracing::warn!(%client, "closed: there are too many connections");
+                    }
+                    was_full = is_full;
+                    if let Ok(place) = place {
+                        let served = connection(stream, client, router.clone(), stop.clone());
+                        connections.spawn(async move {
+                            served.await;
+                            drop(place);
+                        });
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a client's connection was not accepted");

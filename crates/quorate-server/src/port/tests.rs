@@ -15,14 +15,14 @@ use quorate_proto::etcdserverpb::cluster_client::ClusterClient;
 use quorate_proto::etcdserverpb::kv_client::KvClient;
 use quorate_proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::backend::{Context, Shared};
 use crate::budget::{Budget, MAX_INCOMING_BYTES};
-use crate::config::MAX_REQUEST_BYTES;
+use crate::config::{MAX_CONNECTIONS, MAX_REQUEST_BYTES};
 use crate::fake::Fake;
 use crate::metrics::Metrics;
 use crate::route::Router;
@@ -37,10 +37,10 @@ struct Port {
 
 impl Port {
     async fn open() -> Self {
-        Self::open_with(MAX_INCOMING_BYTES).await
+        Self::open_with(MAX_INCOMING_BYTES, MAX_CONNECTIONS).await
     }
 
-    async fn open_with(incoming_bytes: usize) -> Self {
+    async fn open_with(incoming_bytes: usize, connections: usize) -> Self {
         let listener: TcpListener = super::listen("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let context = Arc::new(Context {
@@ -52,7 +52,8 @@ impl Port {
         });
         let (stop, stopped) = watch::channel(false);
         let router = Router::new(Arc::clone(&context));
-        let task = tokio::spawn(super::serve(listener, router, stopped));
+        let room = Arc::new(Semaphore::new(connections));
+        let task = tokio::spawn(super::serve(listener, router, room, stopped));
         Self { address, context, stop, task }
     }
 

@@ -83,6 +83,9 @@ pub(crate) struct Arguments {
     /// or a number of revisions; 0 for never [default: 0]
     #[arg(long, value_name = "TIME|N")]
     auto_compaction_retention: Option<String>,
+    /// Connections of clients that are served at the same time [default: 16384]
+    #[arg(long, value_name = "COUNT")]
+    max_client_connections: Option<String>,
     /// What is worth saying: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -161,6 +164,10 @@ impl Arguments {
         let retention = retention.as_deref().unwrap_or("0");
         config.auto_compaction = AutoCompaction::parse(&mode, retention)
             .map_err(|error| refusal::explain(&error.into()))?;
+        if let Some(count) = pick(self.max_client_connections, "max-client-connections") {
+            let count = number("max-client-connections", &count)?;
+            config.max_connections = usize::try_from(count).unwrap_or(usize::MAX);
+        }
         let log_level = pick(self.log_level, "log-level").unwrap_or_else(|| "info".to_owned());
         let stop_when_input_closes = self.stop_when_input_closes;
         Ok(Start { config, log_level, without_effect, stop_when_input_closes })

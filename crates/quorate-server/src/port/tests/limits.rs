@@ -1,6 +1,11 @@
 //! What is too large: one request, one message, all of them together.
 
+use std::time::Duration;
+
 use prost::Message as _;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::*;
 use crate::config::FRAMING_BYTES;
@@ -61,7 +66,7 @@ async fn an_answer_may_be_larger_than_any_request() {
 
 #[tokio::test]
 async fn what_clients_have_half_sent_is_bounded_altogether() {
-    let port = Port::open_with(1000).await;
+    let port = Port::open_with(1000, MAX_CONNECTIONS).await;
     let mut kv = port.kv().await;
     let status = kv.put(put("a", vec![0; 1000])).await.unwrap_err();
     assert_eq!(seen(&status), (Code::ResourceExhausted, "etcdserver: too many requests"));
@@ -70,4 +75,45 @@ async fn what_clients_have_half_sent_is_bounded_altogether() {
         kv.put(put("a", vec![0; 900])).await.unwrap();
     }
     assert_eq!(port.context.incoming.held(), 0);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_closed_until_others_end() {
+    let port = Port::open_with(MAX_INCOMING_BYTES, 2).await;
+    let mut kv = port.kv().await;
+    kv.put(put("a", "1")).await.unwrap();
+    let second = TcpStream::connect(port.address).await.unwrap();
+    let ends = async || {
+        let mut third = TcpStream::connect(port.address).await.unwrap();
+        let read = timeout(Duration::from_secs(20), third.read_u8()).await;
+        assert!(read.expect("it is closed at once").is_err());
+    };
+    ends().await;
+    ends().await;
+    kv.put(put("a", "2")).await.unwrap();
+    drop(second);
+    let endpoint = Endpoint::from_shared(format!("http://{}", port.address)).unwrap();
+    let again = async {
+        loop {
+            if let Ok(channel) = endpoint.connect().await
+                && KvClient::new(channel).put(put("a", "3")).await.is_ok()
+            {
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(20), again).await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_is_let_go() {
+    let port = Port::open().await;
+    let mut silent = TcpStream::connect(port.address).await.unwrap();
+    // Until the port has it; then the clock is put forward.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::pause();
+    tokio::time::advance(super::super::HEAD_TIMEOUT + Duration::from_secs(1)).await;
+    tokio::time::resume();
+    let read = timeout(Duration::from_secs(20), silent.read_u8()).await;
+    assert!(read.expect("it is closed").is_err());
 }
