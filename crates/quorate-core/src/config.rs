@@ -31,6 +31,11 @@ impl Config {
         ConfigBuilder { config: Self::default() }
     }
 
+    /// Starts from these settings.
+    pub const fn change(self) -> ConfigBuilder {
+        ConfigBuilder { config: self }
+    }
+
     /// Time between heartbeats of a leader that sends nothing else.
     #[must_use]
     pub const fn heartbeat(&self) -> Duration {

@@ -55,8 +55,6 @@ pub enum Effect {
         /// The leader of the term, where known.
         leader: Option<NodeId>,
     },
-    /// A peer needs entries that only a snapshot still covers.
-    NeedsSnapshot(NodeId),
     /// Open the file that takes this snapshot, and answer with [`crate::Input::ChunkStored`] how
     /// much of it is there already. It takes the place of any other that was being received.
     ReceiveSnapshot(SnapshotId),

@@ -59,6 +59,18 @@ pub enum StartError {
     },
     /// The boot counter is zero, so no boot was recorded.
     NoBoot,
+    /// The log does not begin with the first entry, and no snapshot covers what is missing.
+    NoSnapshot {
+        /// The entry before the first of the log.
+        base: EntryId,
+    },
+    /// The log does not hold the last entry of the snapshot.
+    SnapshotBeyondLog {
+        /// The last entry of the snapshot.
+        snapshot: EntryId,
+        /// The last entry of the log.
+        last: EntryId,
+    },
 }
 
 impl fmt::Display for StartError {
@@ -74,6 +86,12 @@ impl fmt::Display for StartError {
                 write!(f, "the membership of entry {index} does not fit its kind")
             }
             Self::NoBoot => write!(f, "no boot was recorded before the start"),
+            Self::NoSnapshot { base } => {
+                write!(f, "the log begins after {base}, and no snapshot covers what came before")
+            }
+            Self::SnapshotBeyondLog { snapshot, last } => {
+                write!(f, "the snapshot ends with {snapshot}, which the log up to {last} lacks")
+            }
         }
     }
 }

@@ -69,7 +69,7 @@
 //! In this order: [`id`] and [`entry`] name things, [`message`] is what nodes say, [`effect`] what
 //! they ask for. In `raft/`, `role.rs` has the four roles and what each owns, `mod.rs` the rules
 //! common to all, and each other file one concern: `election.rs`, `follower.rs`, `leader.rs`,
-//! `replication.rs`, `read.rs`, `timers.rs`. `log/` is the log as the core sees it, and which write
+//! `replication.rs`, `snapshot.rs`, `read.rs`, `timers.rs`. `log/` is the log as the core sees it, and which write
 //! makes what durable; `membership/` is the arithmetic of majorities. Traces print everything in one
 //! line each; `tests/scenarios` has transcripts to read beside the paper.
 //!

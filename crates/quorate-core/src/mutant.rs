@@ -192,6 +192,14 @@ mod picked {
         M30 MembershipOfBase soak Test Scenario "membership/in_force_from_append_and_rolled_back"
             "a restart takes the membership of the base, not of the log";
 
+        // Snapshots.
+        M33 SnapshotEndsTooEarly core Test Node "replica::tests::snapshots::a_snapshot_says_where_it_ends"
+            "a snapshot is said to end with the entry before its last";
+        M35 SuffixOfAnotherTermKept soak Test Scenario "snapshot/conflicting_log_is_replaced"
+            "what follows a snapshot's last entry stays, although that is of another term here";
+        M38 SnapshotMembershipIgnored core Test Scenario "snapshot/membership_comes_along"
+            "the membership of a snapshot is not put in force";
+
         // Reads.
         M40 ReadBeforeOpening core Worlds Scenario "read/read_waits_for_opening_entry"
             "a read is indexed before the leader's first entry is committed";

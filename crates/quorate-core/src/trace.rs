@@ -19,7 +19,7 @@ use crate::membership::Membership;
 use crate::message::{
     Append, AppendReply, Envelope, Message, ReadIndexReply, RequestVote, VoteReply,
 };
-use crate::status::{PeerStatus, RoleName, Status};
+use crate::status::{PeerStatus, ReceivingStatus, RoleName, Status, TransferStatus};
 
 /// A request's number as `#boot.number`.
 struct Number(RequestId);
@@ -102,14 +102,31 @@ impl Display for Status {
         if self.applying != self.applied {
             write!(f, " applying={}", self.applying)?;
         }
-        write!(f, " applied={}", self.applied)
+        write!(f, " applied={}", self.applied)?;
+        if let Some(snapshot) = self.snapshot.filter(|snapshot| snapshot.last != self.base) {
+            write!(f, " snapshot={}", snapshot.last)?;
+        }
+        match self.receiving {
+            Some(receiving) if receiving.installing => write!(f, " installing={}", receiving.id),
+            Some(ReceivingStatus { id, stored, .. }) => {
+                write!(f, " receiving={id} stored={stored}")
+            }
+            None => Ok(()),
+        }
     }
 }
 
 impl Display for PeerStatus {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let mode = if self.replicating { "replicate" } else { "probe" };
+        let mode = match self.transfer {
+            Some(_) => "snapshot",
+            None if self.replicating => "replicate",
+            None => "probe",
+        };
         write!(f, "{} {mode} match={} next={}", self.id, self.matched, self.next)?;
+        if let Some(TransferStatus { id, sent, acked }) = self.transfer {
+            write!(f, " {id} sent={sent} acked={acked}")?;
+        }
         if self.inflight > 0 {
             write!(f, " inflight={}", self.inflight)?;
         }
@@ -237,7 +254,6 @@ impl Display for Effect {
                 write!(f, "{role} {term}")?;
                 leader.map_or(Ok(()), |leader| write!(f, " leader={leader}"))
             }
-            Self::NeedsSnapshot(peer) => write!(f, "{peer} needs a snapshot"),
             Self::ReceiveSnapshot(id) => write!(f, "receive snapshot {id}"),
             Self::StoreChunk { id, offset, bytes } => {
                 write!(f, "store chunk of {id} at={offset} +{bytes}")

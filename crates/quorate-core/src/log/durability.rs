@@ -95,6 +95,21 @@ impl Durability {
         }
     }
 
+    /// A durable snapshot covers everything up to `last`. Where nothing of the log above it was
+    /// kept, writes under way bring nothing any more.
+    pub(crate) fn install(&mut self, last: Index, keeps_suffix: bool) {
+        if keeps_suffix {
+            self.persisted = self.persisted.max(last);
+            self.handed_out = self.handed_out.max(last);
+            return;
+        }
+        self.persisted = last;
+        self.handed_out = last;
+        for pending in &mut self.pending {
+            pending.end = pending.end.min(last);
+        }
+    }
+
     /// The write with this token is durable, and every earlier one. Says whether the token is one
     /// that was handed out and still open.
     pub(crate) fn complete(&mut self, now: Instant, token: PersistToken) -> bool {

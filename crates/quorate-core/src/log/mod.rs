@@ -28,6 +28,9 @@ const MAX_HEAD_ENTRIES: u64 = 64;
 /// Entries above this size get a head of their own, so that an average is never far off.
 const MAX_AVERAGED_BYTES: u64 = 4096;
 
+/// Heads for which room is never given back.
+const SMALL_LOG_HEADS: usize = 256;
+
 /// Heads of every entry above the base.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
@@ -125,6 +128,48 @@ impl Log {
         self.heads.truncate(recent::partition_point(&self.heads, |head| head.first < from));
         let term = self.heads.back().map_or(self.base.term, |head| head.term);
         self.last = EntryId::new(from.previous(), term);
+    }
+
+    /// Lets the log begin after `base`, an entry that it holds.
+    ///
+    /// # Panics
+    ///
+    /// When it does not hold an entry of that index.
+    pub(crate) fn compact_to(&mut self, base: EntryId) {
+        assert!(self.term_at(base.index).is_some(), "the log begins after an entry that it held");
+        let bytes_before = self.bytes_through(base.index);
+        let covered = self.head_at(base.index.next()).unwrap_or(self.heads.len());
+        self.heads.drain(..covered);
+        if let Some(first) = self.heads.front_mut() {
+            first.first = base.index.next();
+            first.bytes_before = bytes_before;
+        } else {
+            self.last = base;
+        }
+        self.base = base;
+        // What was kept for a peer that was away must not be kept room for afterwards.
+        if self.heads.capacity() > 4 * self.heads.len().max(SMALL_LOG_HEADS) {
+            self.heads.shrink_to(2 * self.heads.len().max(SMALL_LOG_HEADS));
+        }
+    }
+
+    /// Lets everything go: the log begins, and ends, with `base`.
+    pub(crate) fn replace(&mut self, base: EntryId) {
+        self.heads.clear();
+        (self.base, self.last) = (base, base);
+    }
+
+    /// The highest entry up to which there are no more than `limit` bytes, on the scale of
+    /// [`Self::bytes_through`]; the base where there are more before the first.
+    pub(crate) fn index_within(&self, limit: u64) -> Index {
+        let begins = |head: &Head| head.bytes_before <= limit;
+        let Some(at) = recent::partition_point(&self.heads, begins).checked_sub(1) else {
+            return self.base.index;
+        };
+        let head = &self.heads[at];
+        let fits = (limit - head.bytes_before).checked_div(self.average_bytes(at));
+        let count = self.head_last(at).distance(head.first) + 1;
+        head.first.previous().plus(fits.map_or(count, |fits| fits.min(count)))
     }
 
     /// Bytes of all entries, on the scale of [`Self::bytes_through`].

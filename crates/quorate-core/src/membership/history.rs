@@ -32,6 +32,21 @@ impl History {
         }
     }
 
+    /// The log begins after `index`.
+    pub(crate) fn compact_to(&mut self, index: Index) {
+        let covered = self.appended.iter().take_while(|(at, _)| *at <= index).count();
+        if let Some((_, newest)) = self.appended.drain(..covered).next_back() {
+            self.base = newest;
+        }
+    }
+
+    /// The log begins after the last entry of a snapshot, in which `membership` is in force: it
+    /// takes the place of whatever was known up to there.
+    pub(crate) fn install(&mut self, index: Index, membership: Arc<Membership>) {
+        self.compact_to(index);
+        self.base = membership;
+    }
+
     /// Entries from `from` on are gone.
     pub(crate) fn truncate_from(&mut self, from: Index) {
         self.appended.retain(|(index, _)| *index < from);

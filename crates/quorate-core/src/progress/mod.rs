@@ -2,15 +2,19 @@
 //!
 //! - Probe: looks for the place where the logs agree; one append at a time.
 //! - Replicate: entries stream, as many as the window allows.
+//! - Snapshot: what the peer needs is in the log no more; a snapshot travels in its place.
 //!
 //! - `matched` never falls within one term and one boot of the peer.
 //! - `next` is above `matched`.
 
 mod inflight;
+mod transfer;
 
 pub(crate) use inflight::Inflight;
+pub(crate) use transfer::Transfer;
 
 use crate::id::{Index, RequestId};
+use crate::snapshot::SnapshotId;
 use crate::time::Instant;
 
 /// A leader's record of one peer.
@@ -49,6 +53,8 @@ pub(crate) enum Mode {
     },
     /// A window of appends.
     Replicate(Inflight),
+    /// Pieces of a snapshot; `next` is the entry after its last.
+    Snapshot(Box<Transfer>),
 }
 
 impl Progress {
@@ -72,7 +78,13 @@ impl Progress {
     pub(crate) fn forget_boot(&mut self, next: Index, request: RequestId) {
         self.matched = Index::ZERO;
         self.valid_from = request;
-        self.become_probe(next, request);
+        if let Mode::Snapshot(transfer) = &mut self.mode {
+            // What an earlier boot stored may be there yet: the peer will say.
+            transfer.forget_boot();
+            self.rejects_from = request;
+        } else {
+            self.become_probe(next, request);
+        }
     }
 
     /// Something was lost or refused: look for the place again.
@@ -86,6 +98,28 @@ impl Progress {
     /// The place is found.
     pub(crate) fn become_replicate(&mut self) {
         self.mode = Mode::Replicate(Inflight::default());
+    }
+
+    /// The log begins after what the peer needs: it gets a snapshot.
+    pub(crate) fn become_snapshot(&mut self, id: SnapshotId, request: RequestId, now: Instant) {
+        debug_assert!(id.last.index > self.matched, "a snapshot brings more than is there");
+        self.next = id.last.index.next();
+        self.rejects_from = request;
+        self.mode = Mode::Snapshot(Box::new(Transfer::new(id, now)));
+    }
+
+    /// The peer holds entries after which this log goes on.
+    pub(crate) fn leave_snapshot(&mut self) {
+        self.next = self.matched.next();
+        self.become_replicate();
+    }
+
+    /// The snapshot that travels to the peer.
+    pub(crate) fn transfer(&self) -> Option<&Transfer> {
+        match &self.mode {
+            Mode::Snapshot(transfer) => Some(transfer),
+            Mode::Probe { .. } | Mode::Replicate(_) => None,
+        }
     }
 
     /// Takes an acknowledgement; says whether `matched` rose.
@@ -104,13 +138,14 @@ impl Progress {
         match &self.mode {
             Mode::Probe { waiting, .. } => usize::from(*waiting),
             Mode::Replicate(inflight) => inflight.len(),
+            Mode::Snapshot(_) => 0,
         }
     }
 
     /// Bytes of entries unanswered; a question for the place where the logs agree counts nothing.
     pub(crate) const fn inflight_bytes(&self) -> u64 {
         match &self.mode {
-            Mode::Probe { .. } => 0,
+            Mode::Probe { .. } | Mode::Snapshot(_) => 0,
             Mode::Replicate(inflight) => inflight.bytes(),
         }
     }

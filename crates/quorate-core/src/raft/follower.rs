@@ -25,6 +25,11 @@ impl Raft {
         if !self.follow(from, effects) {
             return;
         }
+        if self.receiving.is_some()
+            && self.is_installing(from, request, append.wants_reply, effects)
+        {
+            return;
+        }
         let (recorded, last) = (append.recorded, self.log.last());
         if append.recorded_boot == self.sender.boot
             && recorded > last.index
@@ -49,7 +54,7 @@ impl Raft {
     }
 
     /// Recognises the sender as leader of the present term; says whether the append may go on.
-    fn follow(&mut self, from: NodeId, effects: &mut Vec<Effect>) -> bool {
+    pub(super) fn follow(&mut self, from: NodeId, effects: &mut Vec<Effect>) -> bool {
         if matches!(self.role, Role::PreCandidate(_) | Role::Candidate(_)) {
             self.become_follower(self.term());
         }

@@ -11,6 +11,7 @@ impl Raft {
     pub(super) fn check_invariants(&self) {
         self.check_positions();
         self.check_role();
+        self.check_snapshots();
     }
 
     /// base ≤ commit ≤ last; applied ≤ applying ≤ both commit and persisted.
@@ -26,6 +27,21 @@ impl Raft {
         assert!(last.term <= self.term(), "no entry is of a later term");
         let entries = last.index > self.durability.handed_out();
         assert!(self.write.entries == entries, "what is not handed out is in the write to come");
+    }
+
+    /// A snapshot covers the base and nothing that was not executed here. What is received comes in
+    /// order, and only a follower lets it take the place of its log.
+    fn check_snapshots(&self) {
+        let (base, covered) = (self.log.base(), self.snapshot.map(|id| id.last.index));
+        assert!(covered.unwrap_or_default() >= base.index, "a snapshot covers the base");
+        assert!(
+            covered.unwrap_or_default() <= self.applying,
+            "a snapshot covers what was executed"
+        );
+        let Some(receiving) = &self.receiving else { return };
+        receiving.check();
+        let may = self.installing().is_none() || matches!(self.role, Role::Follower(_));
+        assert!(may, "only a follower installs a snapshot");
     }
 
     /// Each role's own data fits the term, the vote and the log.
@@ -57,7 +73,9 @@ impl Raft {
     /// The opening entry is of the leader's term; matched < next ≤ last + 1 for every other node of
     /// the membership, and for no one else.
     fn check_leader(&self, leader: &Leader) {
-        let opening = self.log.term_at(leader.opening);
+        // A snapshot may cover it.
+        let opening = leader.opening.max(self.log.base().index);
+        let opening = self.log.term_at(opening);
         assert!(opening == Some(self.term()), "the opening entry is of the leader's term");
         let last = self.log.last().index;
         let mut nodes = self.membership().nodes();
@@ -66,6 +84,10 @@ impl Raft {
         for progress in leader.peers.values() {
             assert!(progress.matched < progress.next, "next is above match");
             assert!(progress.next <= last.next(), "next is in the log or just behind it");
+            if let Some(transfer) = progress.transfer() {
+                let (acked, next, bytes) = (transfer.acked, transfer.next, transfer.id.bytes);
+                assert!(acked <= next && next <= bytes, "pieces are sent before they are there");
+            }
         }
     }
 }

@@ -112,6 +112,8 @@ impl Raft {
                 let rose = progress.accept(matched);
                 if matches!(progress.mode, Mode::Probe { .. }) && request >= progress.rejects_from {
                     progress.become_replicate();
+                } else if matches!(progress.mode, Mode::Snapshot(_)) {
+                    self.leave_snapshot_of(from);
                 }
                 // What is at or below the commit index raises it no further.
                 if rose && matched > self.commit {
@@ -141,6 +143,10 @@ impl Raft {
         let base = self.log.base().index;
         let fresh = self.sender.next_request();
         let Some(progress) = self.peer_mut(peer) else { return };
+        if matches!(progress.mode, Mode::Snapshot(_)) {
+            // It receives a snapshot because of just that.
+            return;
+        }
         // scenario: replication/stale_reject
         if request < progress.rejects_from || prev <= progress.matched {
             return effects.push(Effect::Dropped(DropReason::StaleReply));
@@ -214,6 +220,11 @@ impl Raft {
     pub(super) fn forget_inflight_of(&mut self, peer: NodeId) {
         let request = self.sender.next_request();
         if let Some(progress) = self.peer_mut(peer) {
+            if let Mode::Snapshot(transfer) = &mut progress.mode {
+                transfer.rewind();
+                progress.rejects_from = request;
+                return;
+            }
             let is_streaming = matches!(progress.mode, Mode::Replicate(_));
             let is_known = is_streaming && progress.matched > Index::ZERO;
             let next = if is_known { progress.matched.next() } else { progress.next };
@@ -224,8 +235,10 @@ impl Raft {
     /// A connection to the peer stands: a question that was lost with an earlier one need not wait
     /// for the timer.
     pub(super) fn ask_again(&mut self, peer: NodeId) {
-        if let Some(Mode::Probe { waiting, .. }) = self.peer_mut(peer).map(|peer| &mut peer.mode) {
-            *waiting = false;
+        match self.peer_mut(peer).map(|peer| &mut peer.mode) {
+            Some(Mode::Probe { waiting, .. }) => *waiting = false,
+            Some(Mode::Snapshot(transfer)) => transfer.offer_due = true,
+            Some(Mode::Replicate(_)) | None => {}
         }
     }
 
@@ -233,8 +246,8 @@ impl Raft {
         let is_open = |progress: &mut Progress| request >= progress.rejects_from;
         if self.peer_mut(to).is_some_and(is_open) {
             self.forget_inflight_of(to);
-            if let Some(progress) = self.peer_mut(to) {
-                progress.mode = Mode::Probe { waiting: true, retry: true };
+            if let Some(Mode::Probe { waiting, retry }) = self.peer_mut(to).map(|p| &mut p.mode) {
+                (*waiting, *retry) = (true, true);
             }
         }
     }

@@ -21,6 +21,7 @@ mod leader;
 pub(crate) mod read;
 mod replication;
 mod role;
+mod snapshot;
 mod start;
 mod step;
 mod timers;
@@ -31,6 +32,7 @@ pub use start::Start;
 
 use self::read::ForwardedReads;
 use self::role::{Follower, Role};
+use self::snapshot::Receiving;
 use crate::config::Config;
 use crate::effect::{DropReason, Effect, HaltReason, Send};
 use crate::entry::Run;
@@ -38,10 +40,11 @@ use crate::hard_state::HardState;
 use crate::id::{BootCounter, EntryId, Index, NodeId, PersistToken, RequestId, Term};
 use crate::log::{Durability, Log};
 use crate::membership::{History, Membership};
-use crate::message::{AppendReply, Envelope, Message, ReadIndexReply, VoteReply};
+use crate::message::{AppendReply, Envelope, Message, ReadIndexReply, SnapshotReply, VoteReply};
 use crate::node_map::NodeMap;
 use crate::rng::Rng;
-use crate::status::{PeerStatus, RoleName, Status};
+use crate::snapshot::SnapshotId;
+use crate::status::{PeerStatus, RoleName, Status, TransferStatus};
 use crate::time::Instant;
 
 /// Terms above this are refused: they could only come from damage, and would use up the numbers.
@@ -61,6 +64,10 @@ pub struct Raft {
     durability: Durability,
     write: Write,
     memberships: History,
+    /// The newest durable snapshot: it covers the base, and nothing that was not executed here.
+    snapshot: Option<SnapshotId>,
+    /// The snapshot that is being received.
+    receiving: Option<Box<Receiving>>,
     /// Highest entry known committed; never falls.
     commit: Index,
     /// Highest entry handed out for apply.
@@ -217,7 +224,11 @@ impl Raft {
                     replicating: matches!(progress.mode, crate::progress::Mode::Replicate(_)),
                     inflight: progress.inflight(),
                     inflight_bytes: progress.inflight_bytes(),
-                    transfer: None,
+                    transfer: progress.transfer().map(|transfer| TransferStatus {
+                        id: transfer.id,
+                        sent: transfer.next,
+                        acked: transfer.acked,
+                    }),
                 };
                 leader.peers.iter().map(peer).collect()
             }
@@ -234,8 +245,8 @@ impl Raft {
             commit: self.commit,
             applying: self.applying,
             applied: self.applied,
-            snapshot: None,
-            receiving: None,
+            snapshot: self.snapshot,
+            receiving: self.receiving.as_deref().map(Receiving::status),
             peers,
         }
     }
@@ -284,8 +295,10 @@ impl Raft {
             Message::ReadIndexReply(message) => {
                 self.handle_read_index_reply(request, *message, effects);
             }
-            Message::OfferSnapshot(_) | Message::SnapshotChunk(_) | Message::SnapshotReply(_) => {
-                effects.push(Effect::Dropped(DropReason::Absurd));
+            Message::OfferSnapshot(id) => self.handle_offer(from, request, *id, effects),
+            Message::SnapshotChunk(chunk) => self.handle_chunk(from, request, *chunk, effects),
+            Message::SnapshotReply(reply) => {
+                self.handle_snapshot_reply(from, request, *reply, effects);
             }
         }
     }
@@ -329,11 +342,13 @@ impl Raft {
                 Message::AppendReply(AppendReply::Rejected { prev, hint })
             }
             Message::ReadIndex => Message::ReadIndexReply(ReadIndexReply { index: None }),
+            Message::OfferSnapshot(id) => {
+                Message::SnapshotReply(SnapshotReply { id: *id, received: 0 })
+            }
             Message::Append(_)
             | Message::VoteReply(_)
             | Message::AppendReply(_)
             | Message::ReadIndexReply(_)
-            | Message::OfferSnapshot(_)
             | Message::SnapshotChunk(_)
             | Message::SnapshotReply(_) => {
                 return effects.push(Effect::Dropped(DropReason::OldTerm));

@@ -2,6 +2,7 @@
 //!
 //! - A leader sends while its own write is under way: its appends wait for no token of their own.
 //! - To a peer in probe mode one append at a time; in replicate mode as many as the window allows.
+//! - To a peer that needs what the log holds no more, a snapshot travels in pieces.
 //! - A heartbeat is an empty append, sent when nothing else was for a heartbeat interval. It heals
 //!   whatever was lost: its refusal starts a probe, its acceptance repeats a lost acknowledgement.
 
@@ -15,9 +16,10 @@ use crate::few::Few;
 use crate::id::{BootCounter, EntryId, Index, NodeId, PersistToken, RequestId, Term};
 use crate::log::Log;
 use crate::membership::Membership;
-use crate::message::{Append, Envelope, Message};
+use crate::message::{Append, Envelope, Message, SnapshotChunk};
 use crate::node_map::NodeMap;
 use crate::progress::{Mode, Progress};
+use crate::snapshot::SnapshotId;
 use crate::time::Instant;
 
 impl Raft {
@@ -57,6 +59,7 @@ impl Raft {
                     letters.probe(progress);
                 }
                 Mode::Replicate(_) => letters.heartbeat(progress),
+                Mode::Snapshot(_) => letters.offer(progress),
             }
         }
     }
@@ -77,6 +80,7 @@ impl Raft {
             after,
             boots: &self.boots,
             log: &self.log,
+            snapshot: self.snapshot,
             membership: self.memberships.current(),
             config: &self.config,
             sender: &mut self.sender,
@@ -97,6 +101,7 @@ struct Letters<'a> {
     after: Option<PersistToken>,
     boots: &'a NodeMap<BootCounter>,
     log: &'a Log,
+    snapshot: Option<SnapshotId>,
     membership: &'a Membership,
     config: &'a Config,
     sender: &'a mut Sender,
@@ -109,6 +114,7 @@ impl Letters<'_> {
             Mode::Probe { waiting: true, .. } => {}
             Mode::Probe { waiting: false, .. } => self.probe(progress),
             Mode::Replicate(_) => self.stream(progress),
+            Mode::Snapshot(_) => self.transfer(progress),
         }
     }
 
@@ -120,8 +126,7 @@ impl Letters<'_> {
         let bare = *retry;
         let prev = next.previous();
         let Some(term) = self.log.term_at(prev) else {
-            self.effects.push(Effect::NeedsSnapshot(self.peer));
-            return self.ask(progress, self.log.base(), Few::new());
+            return self.begin_transfer(progress);
         };
         let max_bytes = self.config.max_append_bytes;
         let runs = if bare { Few::new() } else { self.log.slice(next, max_bytes) };
@@ -139,7 +144,7 @@ impl Letters<'_> {
             }
             let next = progress.next;
             let Some(term) = self.log.term_at(next.previous()) else {
-                return self.effects.push(Effect::NeedsSnapshot(self.peer));
+                return self.begin_transfer(progress);
             };
             let runs = self.log.slice(next, config.max_append_bytes);
             let end = runs.last().expect("an entry above the match is in the log").last();
@@ -159,7 +164,12 @@ impl Letters<'_> {
 
     /// Makes sure that a voter is asked something after the latest read came: nothing was yet.
     fn ask_for_reads(&mut self, progress: &mut Progress) {
-        if self.membership.is_voter(self.peer) {
+        if !self.membership.is_voter(self.peer) {
+            return;
+        }
+        if progress.transfer().is_some() {
+            self.offer(progress);
+        } else {
             self.heartbeat(progress);
         }
     }
@@ -168,12 +178,58 @@ impl Letters<'_> {
     /// reply, so that it costs one message.
     fn notify_commit(&mut self, progress: &mut Progress) {
         let known = self.commit.min(progress.matched);
-        if known <= progress.told_commit {
+        if known <= progress.told_commit || progress.transfer().is_some() {
             return;
         }
         let matched = progress.matched;
         let Some(term) = self.log.term_at(matched) else { return };
         self.send(progress, EntryId::new(matched, term), Few::new(), false);
+    }
+
+    /// What the peer needs next is in the log no more: it gets the newest snapshot.
+    #[cold]
+    fn begin_transfer(&mut self, progress: &mut Progress) {
+        let id = self.snapshot.expect("a snapshot covers what the log lacks");
+        progress.become_snapshot(id, self.sender.next_request(), self.now);
+        self.transfer(progress);
+    }
+
+    /// Sends what is left of a snapshot, as far as window and pace allow.
+    #[cold]
+    fn transfer(&mut self, progress: &mut Progress) {
+        let Mode::Snapshot(transfer) = &mut progress.mode else { return };
+        // scenario: snapshot/retained_until_the_bound
+        if self.log.term_at(transfer.id.last.index).is_none() {
+            // The log begins after its last entry: the peer would need yet another.
+            return self.begin_transfer(progress);
+        }
+        if transfer.offer_due {
+            self.offer(progress);
+        }
+        let Mode::Snapshot(transfer) = &mut progress.mode else { return };
+        while let Some((offset, bytes)) = transfer.piece(self.now, self.config) {
+            let chunk = SnapshotChunk { id: transfer.id, offset, bytes };
+            let request = self.letter(Message::SnapshotChunk(chunk));
+            transfer.sent(bytes, request, self.now, self.config);
+        }
+    }
+
+    /// Says which snapshot travels, and asks how much of it is there. It travels beside the pieces,
+    /// so that these delay no heartbeat.
+    #[cold]
+    fn offer(&mut self, progress: &mut Progress) {
+        let Mode::Snapshot(transfer) = &mut progress.mode else { return };
+        transfer.offer_due = false;
+        let offer = Message::OfferSnapshot(transfer.id);
+        progress.sent_at = self.now;
+        progress.asked = self.letter(offer);
+    }
+
+    fn letter(&mut self, message: Message) -> RequestId {
+        let request = self.sender.number();
+        let envelope = Box::new(self.sender.letter(self.term, self.peer, request, message));
+        self.effects.push(Effect::Send(Send { envelope, after: self.after }));
+        request
     }
 
     /// Sends an append that wants an answer.

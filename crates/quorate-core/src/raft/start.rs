@@ -69,7 +69,8 @@ impl Raft {
         if last.term > start.hard_state.term {
             return Err(StartError::TermBehindLog { last });
         }
-        let commit = start.commit.max(start.base.index).min(last.index);
+        let restored = check_snapshot(&log, start.snapshot)?;
+        let commit = start.commit.max(restored).min(last.index);
         let commit_bytes = log.bytes_through(commit);
         let follower = Follower { leader: None, heard_at: None, election_at: start.now };
         let mut raft = Self {
@@ -82,9 +83,11 @@ impl Raft {
             durability: Durability::new(last.index),
             write: Write::default(),
             memberships,
+            snapshot: start.snapshot,
+            receiving: None,
             commit,
-            applying: start.base.index,
-            applied: start.base.index,
+            applying: restored,
+            applied: restored,
             role: Role::Follower(follower),
             reads: ForwardedReads::default(),
             boots: NodeMap::new(),
@@ -105,6 +108,22 @@ impl Raft {
         }
         Ok(raft)
     }
+}
+
+/// The entry up to which the state machine begins with its work done.
+fn check_snapshot(log: &Log, snapshot: Option<SnapshotId>) -> Result<Index, StartError> {
+    let base = log.base();
+    let Some(SnapshotId { last, .. }) = snapshot else {
+        let is_whole = base == EntryId::ZERO;
+        return if is_whole { Ok(Index::ZERO) } else { Err(StartError::NoSnapshot { base }) };
+    };
+    if last.index < base.index {
+        return Err(StartError::NoSnapshot { base });
+    }
+    if log.term_at(last.index) != Some(last.term) {
+        return Err(StartError::SnapshotBeyondLog { snapshot: last, last: log.last() });
+    }
+    Ok(last.index)
 }
 
 fn check_run(log: &Log, run: &Run) -> Result<(), StartError> {

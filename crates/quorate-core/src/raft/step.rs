@@ -64,13 +64,13 @@ impl Raft {
             }
             Input::PeerClosed(peer) => self.handle_closed(peer),
             Input::SendDropped { to, request } => self.handle_send_dropped(to, request),
-            Input::SnapshotTaken(_)
-            | Input::Compacted(_)
-            | Input::ChunkStored { .. }
-            | Input::SnapshotInstalled { .. }
-            | Input::SnapshotFailed(_) => {
-                effects.push(Effect::Dropped(DropReason::UnknownToken));
+            Input::SnapshotTaken(id) => self.handle_snapshot_taken(id),
+            Input::Compacted(base) => self.handle_compacted(base),
+            Input::ChunkStored { id, received } => self.handle_chunk_stored(id, received, effects),
+            Input::SnapshotInstalled { id, ref membership } => {
+                self.handle_snapshot_installed(id, membership, effects);
             }
+            Input::SnapshotFailed(id) => self.handle_snapshot_failed(id),
             Input::Timer => self.handle_timer(effects),
             Input::Message(_) | Input::Persisted(_) | Input::Applied(_) | Input::Flush => {
                 unreachable!("they have typed forms")

@@ -7,6 +7,7 @@ use super::Raft;
 use super::read::LeaderRead;
 use super::role::Role;
 use crate::effect::Effect;
+use crate::progress::Progress;
 use crate::time::Instant;
 
 impl Raft {
@@ -24,9 +25,11 @@ impl Raft {
             Role::Leader(leader) => {
                 let beats = leader.peers.values().map(|peer| peer.sent_at);
                 let beat = beats.min().map(|sent_at| sent_at.after(self.config.heartbeat));
+                let transfers = leader.peers.values().filter_map(Progress::transfer);
+                let pieces = transfers.filter_map(|transfer| transfer.next_deadline(&self.config));
                 let check = self.config.check_quorum.then_some(leader.quorum_check_at);
                 let read = leader.reads.front().map(LeaderRead::expires_at);
-                [beat, check, read].into_iter().flatten().min()
+                [beat, check, read, pieces.min()].into_iter().flatten().min()
             }
         };
         let reads = self.reads.next_deadline(self.leader().is_some());
@@ -53,9 +56,9 @@ impl Raft {
         }
     }
 
-    /// Only a voter stands for election.
+    /// Only a voter stands for election, and none whose log is about to be another.
     fn may_campaign(&self) -> bool {
-        self.membership().is_voter(self.id)
+        self.membership().is_voter(self.id) && self.installing().is_none()
     }
 
     /// A fresh election timeout from this instant on (Raft §5.2: drawn anew each time).

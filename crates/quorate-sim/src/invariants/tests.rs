@@ -359,6 +359,8 @@ fn what_a_replica_holds_is_bounded_in_every_respect() {
         held_messages: 0,
         held_bytes: 0,
         held_dropped: 0,
+        taking_snapshot: false,
+        piece_bytes: 0,
     };
     let caps = Caps::of(&config);
     let mut facts = three();

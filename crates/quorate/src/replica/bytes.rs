@@ -71,9 +71,8 @@ impl Replica {
             Effect::Leadership { role, term, leader } => {
                 out.push(ReplicaEffect::Leadership { role, term, leader });
             }
-            Effect::NeedsSnapshot(_) => self.counters.needs_snapshot += 1,
             Effect::ReceiveSnapshot(id) => out.push(ReplicaEffect::ReceiveSnapshot(id)),
-            Effect::StoreChunk { .. } => unreachable!("no file was opened"),
+            Effect::StoreChunk { id, offset, .. } => self.store_piece(id, offset, out),
             Effect::InstallSnapshot(id) => out.push(ReplicaEffect::InstallSnapshot(id)),
             Effect::ProposalRefused(_) => {}
             Effect::Dropped(reason) => self.counters.dropped(reason),
@@ -178,6 +177,7 @@ impl Replica {
                     }
                 }
             }
+            Message::SnapshotChunk(_) => return self.read_piece(Send { envelope, after }, out),
             _ if self.outbox.is_free(envelope.to, after) => {
                 let (to, entries) = (envelope.to, Few::new());
                 return out
@@ -197,12 +197,16 @@ impl Replica {
         max_bytes: usize,
         out: &mut Vec<ReplicaEffect>,
     ) -> Ticket {
-        let ticket = Ticket(self.last_ticket.0 + 1);
-        self.last_ticket = ticket;
+        let ticket = self.next_ticket();
         self.reads.insert(ticket, reading);
         self.counters.read_backs += 1;
         out.push(ReplicaEffect::ReadLog { ticket, first, last, max_bytes });
         ticket
+    }
+
+    pub(super) const fn next_ticket(&mut self) -> Ticket {
+        self.last_ticket = Ticket(self.last_ticket.0 + 1);
+        self.last_ticket
     }
 
     pub(super) fn handle_log_read(
@@ -304,7 +308,7 @@ impl Replica {
         }
     }
 
-    fn hand_out(&mut self, entries: Entries, out: &mut Vec<ReplicaEffect>) {
+    pub(super) fn hand_out_entries(&mut self, entries: Entries, out: &mut Vec<ReplicaEffect>) {
         self.feed.handed(&entries);
         let (mut answers, mut lost) = (Few::new(), Vec::new());
         let term_of = |index| entries.block().term(index);

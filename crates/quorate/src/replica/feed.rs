@@ -52,6 +52,19 @@ impl Feed {
         self.target.distance(self.handed)
     }
 
+    /// Entries up to here were handed out.
+    pub(crate) const fn handed_out(&self) -> Index {
+        self.handed
+    }
+
+    /// The state machine gets the state as it is after `last`: what comes before is handed out no
+    /// more, and what is being read for it is of no use.
+    pub(crate) fn restored(&mut self, last: Index) {
+        self.handed = self.handed.max(last);
+        self.target = self.target.max(last);
+        self.reading = None;
+    }
+
     /// The entries up to `last` may be executed.
     pub(crate) fn extend(&mut self, last: Index) {
         self.target = self.target.max(last);

@@ -310,7 +310,7 @@ impl RefusalCode {
 pub enum UnknownCode {
     /// The connection to the leader was lost, or the leader could not say.
     ConnectionLost,
-    /// Another entry took the command's place here, after it had been sent.
+    /// Another entry took the command's place here after it had been sent, or a snapshot covers it.
     LeaderChanged,
     /// No answer came in time.
     TimedOut,

@@ -6,7 +6,8 @@
 //!
 //! Each concern has its file: `tail` holds recent entries, `outbox` holds messages back until what
 //! they rest on is durable, `proposals` knows who waits for which entry, `calls` those that are not
-//! in this log, `feed` hands committed entries to the state machine.
+//! in this log, `feed` hands committed entries to the state machine, `snapshots` has the state written
+//! down, sent and restored.
 //!
 //! Invariants:
 //! - After every step the tail ends where the protocol's log ends.
@@ -23,6 +24,7 @@ pub mod heads;
 mod io;
 mod outbox;
 mod proposals;
+mod snapshots;
 mod tail;
 mod view;
 
@@ -50,9 +52,11 @@ use self::calls::{Calls, Held};
 use self::feed::{Feed, Want};
 use self::outbox::{Dropped, Outbox, Payload, Slot};
 use self::proposals::{Lost, Proposals};
+use self::snapshots::Snapshots;
 use self::tail::Tail;
-use crate::roster::Roster;
+use crate::roster::{Roster, RosterError};
 use crate::sessions::{SessionId, SessionRequest, Stamp};
+use crate::snapshot::SnapshotMeta;
 
 /// Limits and times of a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +146,9 @@ pub enum ReplicaStartError {
     /// A membership entry cannot be read.
     #[error(transparent)]
     Membership(#[from] HeadsError),
+    /// The head of the snapshot cannot be read.
+    #[error("the head of the snapshot cannot be read: {0}")]
+    Snapshot(RosterError),
 }
 
 /// Why entries are being read back.
@@ -165,6 +172,7 @@ pub struct Replica {
     proposals: Proposals,
     calls: Calls,
     feed: Feed,
+    snapshots: Snapshots,
     /// Peers whose connection stands, with the boot that its handshake named.
     connected: BTreeMap<NodeId, BootCounter>,
     /// The roster at the base, and that of each membership entry above it.
@@ -216,6 +224,14 @@ impl Replica {
             snapshot: start.snapshot.as_ref().map(|snapshot| snapshot.id),
         })?;
         let last = raft.last();
+        let newest = match &start.snapshot {
+            Some(StoredSnapshot { id, meta }) => {
+                let meta = SnapshotMeta::decode(meta).map_err(ReplicaStartError::Snapshot)?;
+                Some((*id, meta.log_time_ms))
+            }
+            None => None,
+        };
+        let restored = newest.map_or(base, |(id, _)| id.last);
         Ok(Self {
             id,
             boot,
@@ -223,7 +239,8 @@ impl Replica {
             outbox: Outbox::new(config.outbox_bytes, config.raft.heartbeat()),
             proposals: Proposals::default(),
             calls: Calls::new(boot, config.call_bytes, config.answer_wait),
-            feed: Feed::new(base.index, config.apply_bytes),
+            feed: Feed::new(restored.index, config.apply_bytes),
+            snapshots: Snapshots::new(&config, start.application_index, newest),
             config,
             raft,
             connected: BTreeMap::new(),
@@ -292,20 +309,47 @@ impl Replica {
                     end(held.call, CallOutcome::Refused(RefusalCode::Overloaded), out);
                 }
             }
-            ReplicaInput::SnapshotRejected(id) => self.step(now, Input::SnapshotFailed(id), out),
+            ReplicaInput::Timer => self.handle_timer(now, out),
             ReplicaInput::TakeSnapshot
             | ReplicaInput::SnapshotTaken(_)
             | ReplicaInput::SnapshotTakeFailed { .. }
             | ReplicaInput::Compacted(_)
             | ReplicaInput::ChunkStored { .. }
             | ReplicaInput::SnapshotVerified(_)
-            | ReplicaInput::SnapshotRead { .. } => self.counters.frames_dropped += 1,
-            ReplicaInput::Timer => self.handle_timer(now, out),
+            | ReplicaInput::SnapshotRejected(_)
+            | ReplicaInput::SnapshotRead { .. } => self.handle_snapshots(now, input, out),
             ReplicaInput::Frame { .. }
             | ReplicaInput::Call { .. }
             | ReplicaInput::Persisted(_)
             | ReplicaInput::Applied(_)
             | ReplicaInput::Flush => unreachable!("they have handlers of their own"),
+        }
+    }
+
+    /// What shell and disk say of snapshots.
+    fn handle_snapshots(
+        &mut self,
+        now: Instant,
+        input: ReplicaInput,
+        out: &mut Vec<ReplicaEffect>,
+    ) {
+        match input {
+            ReplicaInput::TakeSnapshot => self.want_snapshot(out),
+            ReplicaInput::SnapshotTaken(snapshot) => self.snapshot_taken(now, &snapshot, out),
+            ReplicaInput::SnapshotTakeFailed { .. } => self.snapshot_take_failed(out),
+            ReplicaInput::Compacted(base) => self.log_begins(now, base, out),
+            ReplicaInput::ChunkStored { id, received } => {
+                self.step(now, Input::ChunkStored { id, received }, out);
+            }
+            ReplicaInput::SnapshotVerified(snapshot) => self.snapshot_verified(now, snapshot, out),
+            ReplicaInput::SnapshotRejected(id) => {
+                self.counters.snapshots_failed += 1;
+                self.step(now, Input::SnapshotFailed(id), out);
+            }
+            ReplicaInput::SnapshotRead { ticket, outcome } => {
+                self.piece_read(now, ticket, outcome, out);
+            }
+            _ => unreachable!("they have handlers of their own"),
         }
     }
 
@@ -350,6 +394,12 @@ impl Replica {
             {
                 self.counters.frames_dropped += 1;
             }
+            // A piece comes with its bytes, or is none.
+            Frame::Raft { envelope, .. }
+                if matches!(envelope.message, Message::SnapshotChunk(_)) =>
+            {
+                self.counters.frames_dropped += 1;
+            }
             Frame::Raft { mut envelope, entries } => {
                 // The heads come from the bytes themselves, so that they cannot contradict them.
                 if let Message::Append(append) = &mut envelope.message {
@@ -362,10 +412,7 @@ impl Replica {
                 self.raft.receive(now, &envelope, &mut self.effects);
                 self.obey(now, &entries, out);
             }
-            Frame::Chunk { envelope, .. } => {
-                self.raft.receive(now, &envelope, &mut self.effects);
-                self.obey(now, &[], out);
-            }
+            Frame::Chunk { envelope, data } => self.handle_chunk(now, &envelope, data, out),
             Frame::Forward(forward) => self.handle_forward(now, from, forward, out),
             Frame::ForwardReply(reply) => self.handle_forward_reply(now, from, reply, out),
         }
@@ -404,6 +451,7 @@ impl Replica {
         }
         self.shunned = self.shunned.filter(|(.., until)| now < *until);
         self.step(now, Input::Timer, out);
+        self.tidy_snapshots(out);
     }
 
     #[inline]

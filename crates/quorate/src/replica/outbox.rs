@@ -127,6 +127,11 @@ impl Outbox {
         is_durable && self.queues.get(to).is_none_or(|queue| queue.held.is_empty())
     }
 
+    /// Whether the write that a message waits for is durable.
+    pub(crate) fn is_durable(&self, after: Option<PersistToken>) -> bool {
+        after.is_none_or(|token| token <= self.persisted)
+    }
+
     /// Bytes held back for the peer for whom most are.
     pub(crate) fn bytes(&self) -> usize {
         self.queues.values().map(|queue| queue.bytes).max().unwrap_or_default()

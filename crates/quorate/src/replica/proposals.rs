@@ -81,6 +81,15 @@ impl Proposals {
         }
     }
 
+    /// Takes out what waits for entries up to `last`, which a snapshot covers: they may be executed
+    /// elsewhere, and are not here.
+    pub(crate) fn covered(&mut self, last: Index, lost: &mut Vec<(Origin, Lost)>) {
+        while let Some(pending) = self.pending.pop_front_if(|pending| pending.id.index <= last) {
+            lost.push((pending.origin, Lost::Sent));
+        }
+        self.flushed = self.flushed.max(last);
+    }
+
     /// Takes out everything.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Origin> {
         self.pending.drain(..).map(|pending| pending.origin)

@@ -139,6 +139,16 @@ impl Tail {
         self.last = before;
     }
 
+    /// Lets everything go: a snapshot up to `last` took the place of the log.
+    pub(crate) fn restart(&mut self, last: EntryId, log_time_ms: u64) {
+        self.open.clear();
+        self.open_bytes = 0;
+        self.blocks.clear();
+        self.bytes = 0;
+        self.last = last;
+        self.log_time_ms = self.log_time_ms.max(log_time_ms);
+    }
+
     /// The entries from `first` to `last`, or to the end of the block that holds the first; nothing
     /// where the tail does not hold that one.
     pub(crate) fn slice(&mut self, first: Index, last: Index) -> Option<Entries> {

@@ -3,11 +3,15 @@
 
 mod safety;
 mod service;
+mod snapshots;
+mod store;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use quorate_core::{ReadId, RoleName};
+use quorate_core::{ReadId, RoleName, SnapshotId};
+use quorate_log::Compact;
 
+use self::store::Store;
 use super::*;
 use crate::roster::Member;
 
@@ -17,16 +21,20 @@ pub(super) struct Host {
     pub(super) id: NodeId,
     boot: BootCounter,
     /// The durable log, an entry each, and the rest of what is durable.
+    base: EntryId,
+    base_meta: Vec<u8>,
     log: Vec<Entries>,
     hard_state: HardState,
     commit: Index,
     /// Writes that are not durable yet.
-    writes: VecDeque<Write>,
+    writes: VecDeque<LogJob>,
+    /// The files of snapshots, and what is to be done with them.
+    pub(super) store: Store,
     /// Whether writes stay under way.
     pub(super) holds_disk: bool,
     /// Whether entries handed to the state machine stay there.
     pub(super) holds_apply: bool,
-    handed: VecDeque<(Entries, Vec<(Index, Origin)>)>,
+    handed: VecDeque<ApplyJob>,
     /// Commands executed, in order.
     pub(super) applied: Vec<(EntryId, Vec<u8>)>,
     pub(super) log_times: Vec<u64>,
@@ -37,6 +45,19 @@ pub(super) struct Host {
     /// Whether read-backs stay under way.
     pub(super) holds_reads: bool,
     pub(super) halt: Option<ReplicaHalt>,
+}
+
+/// What the log shall do.
+pub(super) enum LogJob {
+    Write(Write),
+    Compact(Compact),
+}
+
+/// What the state machine shall do.
+pub(super) enum ApplyJob {
+    Entries(Entries, Vec<(Index, Origin)>),
+    Take(EntryId, Vec<u8>),
+    Restore(StoredSnapshot),
 }
 
 pub(super) struct World {
@@ -73,10 +94,26 @@ impl Host {
         config: &ReplicaConfig,
         old: Option<Self>,
     ) -> Self {
-        let (boot, log, hard_state, commit) = match old {
+        let mut store = Store::default();
+        let mut base = (EntryId::ZERO, Vec::new());
+        let (boot, mut log, hard_state, commit) = match old {
             None => (BootCounter(1), Vec::new(), HardState::default(), Index::ZERO),
-            Some(old) => (BootCounter(old.boot.0 + 1), old.log, old.hard_state, old.commit),
+            Some(old) => {
+                base = (old.base, old.base_meta);
+                store = old.store.restarted();
+                (BootCounter(old.boot.0 + 1), old.log, old.hard_state, old.commit)
+            }
         };
+        let snapshot = store.newest();
+        if let Some(StoredSnapshot { id, meta }) = &snapshot
+            && store::term_at(base.0, &log, id.last.index) != Some(id.last.term)
+        {
+            log.clear();
+            base = (id.last, meta.clone());
+        }
+        let (base, base_meta) = base;
+        let at_base = SnapshotMeta::decode(&base_meta).ok();
+        let applied = snapshot.as_ref().map_or_else(Vec::new, |it| store.state(it.id));
         let runs = heads(&log).unwrap();
         let newest = log.last().and_then(|slice| slice.entry(slice.last()));
         let replica = Replica::new(ReplicaStart {
@@ -86,28 +123,34 @@ impl Host {
             seed: number * 1000 + boot.0,
             now,
             hard_state,
-            base: EntryId::ZERO,
-            roster: roster(nodes),
-            application_index: 0,
-            snapshot: None,
+            base,
+            roster: at_base.as_ref().map_or_else(|| roster(nodes), |meta| Arc::clone(&meta.roster)),
+            application_index: at_base.as_ref().map_or(0, |meta| meta.application_index),
+            snapshot,
             runs: runs.into_iter().collect(),
             memberships: Vec::new(),
-            commit: commit.min(log.last().map_or(Index::ZERO, Entries::last)),
-            log_time_ms: newest.map_or(0, |entry| entry.envelope.log_time_ms),
+            commit: commit.min(log.last().map_or(base.index, Entries::last)),
+            log_time_ms: newest.map_or_else(
+                || at_base.map_or(0, |meta| meta.log_time_ms),
+                |entry| entry.envelope.log_time_ms,
+            ),
         })
         .unwrap();
         Self {
             replica,
             id: id(number),
             boot,
+            base,
+            base_meta,
             log,
             hard_state,
             commit,
             writes: VecDeque::new(),
+            store,
             holds_disk: false,
             holds_apply: false,
             handed: VecDeque::new(),
-            applied: Vec::new(),
+            applied,
             log_times: Vec::new(),
             replies: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -118,9 +161,17 @@ impl Host {
         }
     }
 
-    /// Makes the oldest write durable.
-    fn write(&mut self) -> Option<PersistToken> {
-        let write = self.writes.pop_front()?;
+    /// Does the oldest job of the log.
+    fn write(&mut self) -> Option<ReplicaInput> {
+        let write = match self.writes.pop_front()? {
+            LogJob::Write(write) => write,
+            LogJob::Compact(Compact { base, meta }) => {
+                let held = store::term_at(self.base, &self.log, base.index) == Some(base.term);
+                self.log.retain(|slice| held && slice.first() > base.index);
+                (self.base, self.base_meta) = (base, meta);
+                return Some(ReplicaInput::Compacted(base));
+            }
+        };
         self.hard_state = write.hard_state.unwrap_or(self.hard_state);
         if let Some(from) = write.truncate_from {
             self.log.retain(|slice| slice.first() < from);
@@ -128,13 +179,13 @@ impl Host {
         for slice in write.entries {
             for entry in slice.iter() {
                 let index = entry.id.index;
-                let last = self.log.last().map_or(Index::ZERO, Entries::last);
+                let last = self.log.last().map_or(self.base.index, Entries::last);
                 assert_eq!(index, last.next(), "the log has no gap");
                 self.log.push(Entries::of(Arc::clone(slice.block()), index, index).unwrap());
             }
         }
         self.commit = self.commit.max(write.commit);
-        Some(write.token)
+        Some(ReplicaInput::Persisted(write.token))
     }
 
     fn read(&self, first: Index, last: Index, max_bytes: usize) -> Vec<Entries> {
@@ -147,8 +198,15 @@ impl Host {
         wanted.take_while(fits).cloned().collect()
     }
 
-    fn execute(&mut self) -> Option<Index> {
-        let (entries, mut answers) = self.handed.pop_front()?;
+    fn execute(&mut self) -> Option<ReplicaInput> {
+        let (entries, mut answers) = match self.handed.pop_front()? {
+            ApplyJob::Entries(entries, answers) => (entries, answers),
+            ApplyJob::Take(last, meta) => return Some(self.store.take(last, meta, &self.applied)),
+            ApplyJob::Restore(snapshot) => {
+                self.applied = self.store.state(snapshot.id);
+                return self.execute();
+            }
+        };
         for entry in entries.iter() {
             self.log_times.push(entry.envelope.log_time_ms);
             if entry.envelope.kind == EntryKind::Command {
@@ -159,7 +217,7 @@ impl Host {
                 self.replies.insert(call, entry.payload.to_vec());
             }
         }
-        Some(entries.last())
+        Some(ReplicaInput::Applied(entries.last()))
     }
 
     /// What the durable log holds.
@@ -235,14 +293,17 @@ impl World {
         host.replica.handle(now, input, &mut out);
         for effect in out {
             match effect {
-                ReplicaEffect::Persist(write) => host.writes.push_back(write),
+                ReplicaEffect::Persist(write) => host.writes.push_back(LogJob::Write(write)),
+                ReplicaEffect::Compact(compact) => {
+                    host.writes.push_back(LogJob::Compact(compact));
+                }
                 ReplicaEffect::Send { to, frame } => {
                     self.sent.push((host.id, to, frame.clone()));
                     self.wire.push_back((host.id, to, frame));
                 }
                 ReplicaEffect::Apply { entries, answers } => {
                     let answers = answers.into_iter().rev().collect();
-                    host.handed.push_back((entries, answers));
+                    host.handed.push_back(ApplyJob::Entries(entries, answers));
                 }
                 ReplicaEffect::ReadLog { ticket, first, last, max_bytes } => {
                     host.read_backs.push_back((ticket, first, last, max_bytes));
@@ -256,14 +317,17 @@ impl World {
                 ReplicaEffect::ReadFailed(_)
                 | ReplicaEffect::Leadership { .. }
                 | ReplicaEffect::Roster(_) => {}
-                ReplicaEffect::TakeSnapshot { .. }
-                | ReplicaEffect::Restore(_)
-                | ReplicaEffect::Compact(_)
-                | ReplicaEffect::ReceiveSnapshot(_)
+                ReplicaEffect::TakeSnapshot { last, meta } => {
+                    host.handed.push_back(ApplyJob::Take(last, meta));
+                }
+                ReplicaEffect::Restore(snapshot) => {
+                    host.handed.push_back(ApplyJob::Restore(snapshot));
+                }
+                effect @ (ReplicaEffect::ReceiveSnapshot(_)
                 | ReplicaEffect::StoreChunk { .. }
                 | ReplicaEffect::InstallSnapshot(_)
                 | ReplicaEffect::ReadSnapshot { .. }
-                | ReplicaEffect::KeepSnapshots(_) => unreachable!("nobody takes a snapshot"),
+                | ReplicaEffect::KeepSnapshots(_)) => host.store.jobs.push_back(effect),
                 ReplicaEffect::Halt(reason) => host.halt = Some(reason),
             }
         }
@@ -309,21 +373,29 @@ impl World {
     fn settle_host(&mut self, at: usize) -> bool {
         let host = &mut self.hosts[at];
         if !host.holds_disk
-            && let Some(token) = host.write()
+            && let Some(done) = host.write()
         {
-            self.tell(at, ReplicaInput::Persisted(token));
+            self.tell(at, done);
             return true;
         }
         if !host.holds_apply
-            && let Some(index) = host.execute()
+            && let Some(done) = host.execute()
         {
-            self.tell(at, ReplicaInput::Applied(index));
+            self.tell(at, done);
+            return true;
+        }
+        if !host.store.is_held
+            && let Some(done) = host.store.work()
+        {
+            done.into_iter().for_each(|input| self.tell(at, input));
             return true;
         }
         if !host.holds_reads
             && let Some((ticket, first, last, most)) = host.read_backs.pop_front()
         {
-            let outcome = Ok(host.read(first, last, most));
+            let is_held = first > host.base.index;
+            let read = is_held.then(|| host.read(first, last, most));
+            let outcome = read.ok_or(ReadFault::Gone);
             self.tell(at, ReplicaInput::LogRead { ticket, outcome });
             return true;
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quorate_core::{DropReason, Index, NodeId, RoleName, Status, Term};
+use quorate_core::{DropReason, Index, NodeId, RoleName, SnapshotId, Status, Term};
 
 use super::Replica;
 use crate::roster::Roster;
@@ -21,8 +21,12 @@ pub struct ReplicaCounters {
     pub attach_mismatches: u64,
     /// Times that entries were read back from the log.
     pub read_backs: u64,
-    /// Times that a peer needed entries that only a snapshot still covers.
-    pub needs_snapshot: u64,
+    /// Snapshots that were begun.
+    pub snapshots_begun: u64,
+    /// Snapshots that could not be taken or received.
+    pub snapshots_failed: u64,
+    /// Snapshots that took the place of log and state.
+    pub snapshots_installed: u64,
 }
 
 impl ReplicaCounters {
@@ -56,6 +60,10 @@ pub struct ReplicaStatus {
     pub held_bytes: usize,
     /// Messages dropped because too much was held back, or their entries came too late.
     pub held_dropped: u64,
+    /// Whether a snapshot is being taken.
+    pub taking_snapshot: bool,
+    /// Bytes of pieces of snapshots that are being read for peers.
+    pub piece_bytes: u64,
 }
 
 impl Replica {
@@ -74,6 +82,8 @@ impl Replica {
             held_messages: self.outbox.len(),
             held_bytes: self.outbox.bytes(),
             held_dropped: self.outbox.dropped(),
+            taking_snapshot: self.snapshots.is_taking(),
+            piece_bytes: self.snapshots.reading_bytes(),
         }
     }
 
@@ -120,11 +130,17 @@ impl Replica {
         self.raft.durable()
     }
 
-    /// Number of commands in the log above its base, up to and including `index`: the application's
-    /// own index of the command there, known before it is executed.
+    /// Number of commands up to and including `index`: the application's own index of the command
+    /// there, known before it is executed.
     #[must_use]
     pub fn commands_through(&self, index: Index) -> u64 {
-        self.raft.commands_through(index)
+        self.snapshots.base_commands() + self.raft.commands_through(index)
+    }
+
+    /// The newest durable snapshot.
+    #[must_use]
+    pub const fn snapshot(&self) -> Option<SnapshotId> {
+        self.raft.snapshot()
     }
 
     /// The leader of the present term, where known.

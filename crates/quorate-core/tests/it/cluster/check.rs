@@ -10,12 +10,14 @@
 //! - Commit evidence: what a leader commits is of its own term and durable on a quorum.
 //! - Persist before send: term, vote and acknowledged entries are durable before they are told.
 //! - A read index is no lower than what was committed when the read came.
+//! - A snapshot covers what was committed, with the membership in force there; one that is offered,
+//!   and one whose last entry is acknowledged, is durable.
 
 use std::collections::BTreeMap;
 
 use quorate_core::{
-    Append, AppendReply, Envelope, Index, Membership, Message, NodeId, Raft, ReadId, Run, Status,
-    Term, VoteReply,
+    Append, AppendReply, Envelope, Index, Membership, Message, NodeId, Raft, ReadId, Run,
+    SnapshotId, Status, Term, VoteReply,
 };
 use quorate_core::{EntryId, EntryKind};
 
@@ -118,7 +120,7 @@ impl Checker {
         let led = Led { by: raft.id(), opening: id, before: self.terms_before(raft, id.index) };
         // A leader of an earlier term that wins late may lack what a later one committed.
         for (id, _) in self.committed.iter().filter(|(_, by)| *by < raft.term()) {
-            let held = raft.term_at(id.index) == Some(id.term);
+            let held = self.term_at(raft, id.index) == Some(id.term);
             assert!(held, "Leader Completeness: {} leads {} without {id}", raft.id(), raft.term());
         }
         if let Some(other) = self.led.insert(id.term, led) {
@@ -138,7 +140,43 @@ impl Checker {
 
     fn terms_before(&self, raft: &Raft, index: Index) -> Vec<Term> {
         let all = self.base.index.get() + 1..index.get();
-        all.map(|at| raft.term_at(Index(at)).expect("the log has no gap")).collect()
+        all.map(|at| self.term_at(raft, Index(at)).expect("the log has no gap")).collect()
+    }
+
+    /// The term of an entry of this log, also where the log gave it up.
+    fn term_at(&self, raft: &Raft, index: Index) -> Option<Term> {
+        let told = || self.logs.get(&raft.id())?.get(offset(self.base, index)).copied();
+        raft.term_at(index).or_else(|| if index > self.base.index { told() } else { None })
+    }
+
+    /// The membership in force at an entry that was committed.
+    pub fn membership_at(&self, at: EntryId, initial: &Membership) -> Membership {
+        let covered = self.committed.iter().rev().filter(|(id, _)| id.index <= at.index);
+        let mut memberships = covered.filter_map(|(id, _)| self.made[id].run.membership.as_ref());
+        memberships.next().map_or_else(|| initial.clone(), |newest| (**newest).clone())
+    }
+
+    /// A snapshot takes the place of a log up to `last`, or of all of it.
+    pub fn installing(&mut self, node: NodeId, last: EntryId, keeps_suffix: bool) {
+        let covered = offset(self.base, last.index.next());
+        let Some(committed) = self.committed.get(..covered) else { return };
+        assert_eq!(
+            committed.last().map(|(id, _)| *id),
+            Some(last),
+            "a snapshot is of what is committed"
+        );
+        let log = self.logs.get_mut(&node).expect("the node was started");
+        let kept = if keeps_suffix { log.split_off(covered) } else { Vec::new() };
+        *log = committed.iter().map(|(id, _)| id.term).chain(kept).collect();
+    }
+
+    /// The last membership of the log is in force.
+    pub fn check_membership(&self, raft: &Raft, initial: &Membership) {
+        let log = self.logs[&raft.id()].iter().enumerate();
+        let ids = log.map(|(at, term)| EntryId::new(self.base.index.plus(at as u64 + 1), *term));
+        let newest = ids.rev().find_map(|id| self.made[&id].run.membership.as_ref());
+        let expected = newest.map_or(initial, |newest| newest);
+        assert_eq!(&**raft.membership(), expected, "the membership of {}", raft.id());
     }
 
     pub fn truncated(&mut self, raft: &Raft, was_leader_of: Option<Term>, from: Index) {
@@ -150,11 +188,14 @@ impl Checker {
     }
 
     /// A node started from its disk.
-    pub fn started(&mut self, raft: &Raft, disk: &Disk) {
+    pub fn started(&mut self, raft: &Raft, disk: &Disk, initial: &Membership) {
         let last = raft.last();
         assert_eq!(last, disk.last(), "a node starts with what its disk holds");
-        self.logs.insert(raft.id(), disk.entries.iter().map(|id| id.term).collect());
-        self.commits.insert(raft.id(), self.base.index);
+        let covered = self.committed.iter().filter(|(id, _)| id.index <= disk.base.index);
+        let log = covered.map(|(id, _)| id).chain(&disk.entries).map(|id| id.term);
+        self.logs.insert(raft.id(), log.collect());
+        self.commits.insert(raft.id(), disk.base.index);
+        self.check_membership(raft, initial);
     }
 
     /// One node took one input.
@@ -219,7 +260,7 @@ impl Checker {
         let committed = self.committed.get(offset(self.base, index)).copied();
         let (committed, _) = committed
             .unwrap_or_else(|| panic!("{} commits {index}, which no leader has", raft.id()));
-        let held = raft.term_at(index).expect("a committed entry is in the log");
+        let held = self.term_at(raft, index).expect("a committed entry is in the log");
         assert_eq!(held, committed.term, "State Machine Safety: {index} in {}", raft.id());
     }
 
@@ -273,9 +314,12 @@ impl Checker {
             | Message::AppendReply(AppendReply::Rejected { .. })
             | Message::ReadIndex
             | Message::ReadIndexReply(_)
-            | Message::OfferSnapshot(_)
-            | Message::SnapshotChunk(_)
             | Message::SnapshotReply(_) => {}
+            Message::OfferSnapshot(id) => check_offered(from, *id, disk),
+            Message::SnapshotChunk(chunk) => {
+                assert!(chunk.is_well_formed(), "{from} sends {chunk:?}");
+                check_offered(from, chunk.id, disk);
+            }
         }
     }
 
@@ -300,7 +344,7 @@ impl Checker {
             return;
         }
         let mut before = append.prev;
-        let real = raft.term_at(before.index) == Some(before.term);
+        let real = self.term_at(raft, before.index) == Some(before.term) || before == self.base;
         assert!(real, "an append follows {before}, which its sender does not hold");
         for run in &append.runs {
             for index in run.first.get()..=run.last().get() {
@@ -338,6 +382,10 @@ impl Checker {
     pub fn open_reads(&self) -> usize {
         self.reads.len()
     }
+}
+
+fn check_offered(from: NodeId, id: SnapshotId, disk: &Disk) {
+    assert!(disk.snapshots.contains(&id), "{from} offers {id}, which is not durable there");
 }
 
 fn offset(base: EntryId, index: Index) -> usize {

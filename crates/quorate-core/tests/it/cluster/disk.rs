@@ -1,11 +1,13 @@
 //! What a node's disk holds, and the writes that are under way to it.
 //!
 //! A write is hard state, then truncation, then entries. A crash keeps any number of whole writes,
-//! in order, and any beginning of the next one.
+//! in order, and any beginning of the next one. That the log begins elsewhere is a write, too.
+//!
+//! A snapshot is a file of its own, durable or not there; what is being received grows in another.
 
 use std::collections::VecDeque;
 
-use quorate_core::{BootCounter, EntryId, HardState, Index, Persist};
+use quorate_core::{BootCounter, EntryId, HardState, Index, Persist, PersistToken, SnapshotId};
 
 /// What survives a crash.
 #[derive(Clone, Debug)]
@@ -17,6 +19,33 @@ pub struct Disk {
     pub entries: Vec<EntryId>,
     /// The commit index that came with the last whole write.
     pub commit: Index,
+    /// Whole snapshots, oldest first.
+    pub snapshots: Vec<SnapshotId>,
+    /// What is being received, and how much of it is there.
+    pub partial: Option<(SnapshotId, u64)>,
+}
+
+/// A job for the log.
+#[derive(Clone, Debug)]
+pub enum Job {
+    Write(Write),
+    /// Begin after an entry that is held, and where it is not, hold nothing else.
+    Begin(EntryId, Why),
+}
+
+/// Why the log is to begin elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub enum Why {
+    Compaction,
+    Installation(SnapshotId),
+}
+
+/// A job for the store of snapshots.
+#[derive(Clone, Copy, Debug)]
+pub enum Store {
+    Open(SnapshotId),
+    Piece { id: SnapshotId, offset: u64, bytes: u32 },
+    Verify(SnapshotId),
 }
 
 /// A write under way.
@@ -53,6 +82,47 @@ impl Disk {
         self.entries.get(usize::try_from(at).ok()?).copied()
     }
 
+    pub fn snapshot(&self) -> Option<SnapshotId> {
+        self.snapshots.last().copied()
+    }
+
+    pub fn do_job(&mut self, job: &Job) -> Option<PersistToken> {
+        match job {
+            Job::Write(write) => {
+                self.apply(write);
+                Some(write.persist.token)
+            }
+            Job::Begin(base, _) => {
+                self.begin_after(*base);
+                None
+            }
+        }
+    }
+
+    /// The log begins after an entry; where it does not hold that, everything goes.
+    pub fn begin_after(&mut self, base: EntryId) {
+        if self.at(base.index) == Some(base) {
+            self.entries.retain(|id| id.index > base.index);
+        } else if base.index > self.base.index {
+            self.entries.clear();
+        }
+        self.base = base;
+    }
+
+    /// What opening does before anything else: an installation that was interrupted is completed.
+    pub fn recover(&mut self) {
+        if let Some(id) = self.snapshot().filter(|id| !self.holds(id.last)) {
+            self.begin_after(id.last);
+        }
+    }
+
+    /// A snapshot is durable; only those in use stay.
+    pub fn keep(&mut self, id: SnapshotId, in_use: &[SnapshotId]) {
+        self.snapshots.retain(|other| in_use.contains(other) && *other != id);
+        self.snapshots.push(id);
+        self.snapshots.sort_by_key(|id| id.last.index);
+    }
+
     pub fn apply(&mut self, write: &Write) {
         self.apply_part(write, Torn::Entries(write.entries.len()));
         self.commit = write.persist.commit;
@@ -76,12 +146,12 @@ impl Disk {
         }
     }
 
-    /// Applies the first `whole` writes, and of the one after them what `torn` says.
-    pub fn crash(&mut self, writes: &VecDeque<Write>, whole: usize, torn: Torn) {
-        for write in writes.iter().take(whole) {
-            self.apply(write);
+    /// Does the first `whole` jobs, and of the write after them what `torn` says.
+    pub fn crash(&mut self, jobs: &VecDeque<Job>, whole: usize, torn: Torn) {
+        for job in jobs.iter().take(whole) {
+            self.do_job(job);
         }
-        if let Some(write) = writes.get(whole) {
+        if let Some(Job::Write(write)) = jobs.get(whole) {
             let torn = match torn {
                 Torn::Entries(count) => Torn::Entries(count.min(write.entries.len())),
                 Torn::Nothing | Torn::HardState | Torn::Truncated => torn,

@@ -7,17 +7,21 @@
 pub mod check;
 pub mod disk;
 pub mod rng;
+mod snapshots;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use quorate_core::{
     BootCounter, Config, DropReason, Effect, EntryId, EntryKind, Envelope, HaltReason, HardState,
     Index, Input, Instant, Membership, NodeId, PersistToken, ProposeError, Raft, ReadId, Run, Send,
-    Start, Term,
+    SnapshotId, Start, Term,
 };
 
 pub use self::check::Checker;
-pub use self::disk::{Disk, Torn, Write};
+pub use self::disk::{Disk, Job, Store, Torn, Why, Write};
+
+/// Hash of a snapshot, where a test wants no particular one: equal for equal states.
+pub const HASH: u128 = 0xa11 << 96;
 
 /// Node `id`, which is not zero.
 pub fn node(id: u64) -> NodeId {
@@ -44,6 +48,14 @@ pub struct Tally {
     pub lost_writes: u64,
     pub torn_writes: u64,
     pub memberships_rolled_back: u64,
+    pub snapshots_taken: u64,
+    pub compactions: u64,
+    pub pieces: u64,
+    pub resumptions: u64,
+    pub rejections: u64,
+    pub installations: u64,
+    pub logs_replaced: u64,
+    pub interrupted_installations: u64,
     pub dropped: BTreeMap<DropReason, u64>,
 }
 
@@ -84,7 +96,8 @@ struct Clock {
 #[derive(Clone, Debug)]
 pub struct Alive {
     pub raft: Raft,
-    pub writes: VecDeque<Write>,
+    pub writes: VecDeque<Job>,
+    pub store: VecDeque<Store>,
     durable: PersistToken,
     outbox: Vec<Send>,
     /// Handed out for apply and not reported yet.
@@ -123,9 +136,17 @@ impl Cluster {
             base: self.base,
             entries: Vec::new(),
             commit: self.base.index,
+            snapshots: self.snapshot_of_base().into_iter().collect(),
+            partial: None,
         };
         let clock = Clock { set_at: self.now, shown: self.now, rate: 1000 };
         self.nodes.insert(id, Node { disk, alive: None, clock });
+    }
+
+    /// What every log of a cluster begins with that does not begin with the first entry.
+    fn snapshot_of_base(&self) -> Option<SnapshotId> {
+        let is_one = self.base != EntryId::ZERO;
+        is_one.then_some(SnapshotId { last: self.base, bytes: 1000, hash: HASH })
     }
 
     /// Puts an entry on the disk of a node that has not started; makes room in its term.
@@ -171,12 +192,14 @@ impl Cluster {
     /// Starts a node from its disk. Whether the commit index of the last write is used is up to the
     /// test: it is only a hint.
     pub fn restart(&mut self, id: NodeId, with_commit: bool) {
+        self.recover(id);
         let runs = self.runs_on_disk(id);
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let now = self.clock(id);
         let node = self.nodes.get_mut(&id).expect("the node exists");
         assert!(node.alive.is_none(), "{id} runs already");
         node.disk.boot = node.disk.boot.next();
+        let membership = self.checker.membership_at(node.disk.base, &self.membership);
         let raft = Raft::new(Start {
             id,
             boot: node.disk.boot,
@@ -185,24 +208,32 @@ impl Cluster {
             now,
             hard_state: node.disk.hard_state,
             base: node.disk.base,
-            membership: self.membership.clone(),
+            membership,
             runs,
             commit: if with_commit { node.disk.commit } else { node.disk.base.index },
-            snapshot: None,
+            snapshot: node.disk.snapshot(),
         });
         let raft = raft.expect("a disk that a node wrote is in order");
-        self.checker.started(&raft, &node.disk);
+        self.checker.started(&raft, &node.disk, &self.membership);
         node.alive = Some(Alive {
             raft,
             writes: VecDeque::new(),
+            store: VecDeque::new(),
             durable: PersistToken::ZERO,
             outbox: Vec::new(),
             applying: None,
-            applied: node.disk.base.index,
+            applied: node.disk.snapshot().map_or(Index::ZERO, |id| id.last.index),
             halted: None,
         });
         self.check(id);
         self.flush(id);
+    }
+
+    fn recover(&mut self, id: NodeId) {
+        let disk = &mut self.nodes.get_mut(&id).expect("the node exists").disk;
+        let base = disk.base;
+        disk.recover();
+        self.tally.interrupted_installations += u64::from(disk.base != base);
     }
 
     fn runs_on_disk(&self, id: NodeId) -> Vec<Run> {
@@ -313,12 +344,23 @@ impl Cluster {
         for _ in 0..count {
             let node = self.nodes.get_mut(&id).expect("the node exists");
             let alive = node.alive.as_mut().expect("the node runs");
-            let Some(write) = alive.writes.pop_front() else { break };
-            node.disk.apply(&write);
-            alive.durable = write.persist.token;
-            token = Some(write.persist.token);
-            self.tell(Event::Persisted(id, write.persist.token));
-            self.release(id);
+            let Some(job) = alive.writes.pop_front() else { break };
+            match (node.disk.do_job(&job), job) {
+                (Some(done), _) => {
+                    alive.durable = done;
+                    token = Some(done);
+                    self.tell(Event::Persisted(id, done));
+                    self.release(id);
+                }
+                (None, Job::Begin(base, why)) => {
+                    // What completed before it is reported before it.
+                    if let Some(token) = token.take() {
+                        self.input(id, Input::Persisted(token));
+                    }
+                    self.begun(id, base, why);
+                }
+                (None, Job::Write(_)) => unreachable!("a write has a token"),
+            }
         }
         if let Some(token) = token {
             self.input(id, Input::Persisted(token));
@@ -377,16 +419,16 @@ impl Cluster {
                     all.map(|index| EntryId::new(Index(index), term(index))).collect()
                 });
                 let alive = self.alive_mut(id);
-                let before = alive.writes.back().map_or(alive.durable, |write| write.persist.token);
+                let before = newest_token(&alive.writes).unwrap_or(alive.durable);
                 assert_eq!(persist.token, before.next(), "tokens are handed out in order");
-                alive.writes.push_back(Write { persist, entries });
+                alive.writes.push_back(Job::Write(Write { persist, entries }));
             }
             Effect::Send(send) => {
                 let alive = self.alive_mut(id);
                 if send.after <= Some(alive.durable) {
                     self.transmit(id, *send.envelope);
                 } else {
-                    let newest = alive.writes.back().map(|write| write.persist.token);
+                    let newest = newest_token(&alive.writes);
                     assert!(send.after <= newest, "a message waits for a write handed out before");
                     alive.outbox.push(send.clone());
                     self.tell(Event::Held(send));
@@ -411,10 +453,7 @@ impl Cluster {
                 self.alive_mut(id).halted = Some(reason);
             }
             Effect::ReceiveSnapshot(_) | Effect::StoreChunk { .. } | Effect::InstallSnapshot(_) => {
-                panic!("{id} receives a snapshot")
-            }
-            Effect::NeedsSnapshot(peer) => {
-                assert!(!self.checked, "{id} wants a snapshot for {peer}, which has the base");
+                self.take_store(id, &effect);
             }
             Effect::Truncated { .. }
             | Effect::Opened(_)
@@ -454,6 +493,14 @@ impl Cluster {
             journal.push(event);
         }
     }
+}
+
+/// The newest write under way.
+fn newest_token(jobs: &VecDeque<Job>) -> Option<PersistToken> {
+    jobs.iter().rev().find_map(|job| match job {
+        Job::Write(write) => Some(write.persist.token),
+        Job::Begin(..) => None,
+    })
 }
 
 fn joins(run: &Run) -> bool {

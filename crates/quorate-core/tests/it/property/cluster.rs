@@ -1,6 +1,6 @@
 //! Thousands of short random lives of a cluster: messages lost, doubled, late and out of order,
-//! disks that lag, nodes that crash and lose what was not durable, links that break. The rules are
-//! checked after every step. Then everything heals, and the cluster must elect, commit, converge
+//! disks that lag, nodes that crash and lose what was not durable, links that break, logs that give up
+//! what a snapshot covers, so that others must be sent one. The rules are checked after every step. Then everything heals, and the cluster must elect, commit, converge
 //! and answer reads.
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use quorate_core::{
 };
 
 use crate::cluster::rng::Rng;
-use crate::cluster::{Cluster, Event, Tally, Torn, node};
+use crate::cluster::{Cluster, Event, HASH, Tally, Torn, node};
 
 const SEEDS: u64 = 3000;
 const ELECTION_MAX: Duration = Duration::from_millis(600);
@@ -33,6 +33,9 @@ struct Weather {
     partitions: bool,
     connections: bool,
     refused_sends: bool,
+    snapshots: bool,
+    /// Equal states give files that differ from node to node.
+    unequal_files: bool,
     /// Time jumps to the next deadline: elections all the time.
     hasty: bool,
 }
@@ -84,6 +87,14 @@ fn no_life_breaks_a_rule_and_every_life_recovers() {
         ("lost writes", lost_writes),
         ("torn writes", torn_writes),
         ("memberships rolled back", &seen.memberships_rolled_back),
+        ("snapshots taken", &seen.tally.snapshots_taken),
+        ("compactions", &seen.tally.compactions),
+        ("pieces", &seen.tally.pieces),
+        ("resumptions", &seen.tally.resumptions),
+        ("rejections", &seen.tally.rejections),
+        ("installations", &seen.tally.installations),
+        ("logs replaced", &seen.tally.logs_replaced),
+        ("interrupted installations", &seen.tally.interrupted_installations),
     ] {
         assert!(*count > 0, "no {what}: {seen:?}");
     }
@@ -164,9 +175,11 @@ impl Life {
             let pace = self.rng.below(self.weather.pace) * 1000;
             self.cluster.now = Instant::from_nanos(self.cluster.now.as_nanos() + pace);
             match self.rng.below(100) {
-                0..=44 => (0..=self.rng.below(9)).for_each(|_| self.deliver()),
-                45..=60 => (0..=self.rng.below(3)).for_each(|_| self.write()),
-                61..=74 => self.time(),
+                0..=42 => (0..=self.rng.below(9)).for_each(|_| self.deliver()),
+                43..=54 => (0..=self.rng.below(3)).for_each(|_| self.write()),
+                55..=59 => self.store(),
+                60..=65 => self.snapshot(),
+                66..=74 => self.time(),
                 75..=82 => self.client(),
                 83..=84 => self.apply(),
                 85..=87 => self.links(),
@@ -228,6 +241,35 @@ impl Life {
         let Some(id) = self.some_alive() else { return };
         let count = 1 + self.rng.position(3);
         self.cluster.complete_writes(id, count);
+        self.end_of_wake(id);
+    }
+
+    fn store(&mut self) {
+        let Some(id) = self.some_alive() else { return };
+        if self.rng.chance(8) {
+            let _nothing_came = !self.cluster.reject_snapshot(id);
+        } else {
+            let count = 1 + self.rng.position(6);
+            self.cluster.complete_store(id, count);
+        }
+        self.end_of_wake(id);
+    }
+
+    fn snapshot(&mut self) {
+        if !self.weather.snapshots {
+            return;
+        }
+        let leader = self.cluster.leader().filter(|_| self.rng.chance(60));
+        let Some(id) = leader.or_else(|| self.some_alive()) else { return };
+        if self.rng.chance(60) {
+            let index = self.cluster.raft(id).status().applied;
+            let (bytes, unequal) = (100 + index.get() * 37 % 2000, self.weather.unequal_files);
+            let hash = if unequal { u128::from(id.get()) << 96 } else { HASH };
+            self.cluster.take_snapshot(id, bytes, hash);
+        }
+        if self.rng.chance(70) {
+            self.cluster.compact(id);
+        }
         self.end_of_wake(id);
     }
 
@@ -429,6 +471,8 @@ impl Weather {
             partitions: coin(50),
             connections: coin(50),
             refused_sends: coin(40),
+            snapshots: coin(60),
+            unequal_files: coin(30),
             hasty: coin(40),
             drop: if drops { rng.below(30) } else { 0 },
             duplicate: if duplicates { rng.below(40) } else { 0 },
@@ -456,6 +500,14 @@ impl Seen {
         self.tally.reads_failed += tally.reads_failed;
         self.tally.lost_writes += tally.lost_writes;
         self.tally.torn_writes += tally.torn_writes;
+        self.tally.snapshots_taken += tally.snapshots_taken;
+        self.tally.compactions += tally.compactions;
+        self.tally.pieces += tally.pieces;
+        self.tally.resumptions += tally.resumptions;
+        self.tally.rejections += tally.rejections;
+        self.tally.installations += tally.installations;
+        self.tally.logs_replaced += tally.logs_replaced;
+        self.tally.interrupted_installations += tally.interrupted_installations;
         for (reason, count) in &tally.dropped {
             *self.tally.dropped.entry(*reason).or_default() += count;
         }
@@ -493,7 +545,12 @@ fn config(rng: &mut Rng) -> Config {
         .max_inflight_messages([1, 3, 100][rng.position(3)])
         .max_inflight_bytes([1, 2000, 1_000_000][rng.position(3)])
         .max_uncommitted_bytes([5000, 1_000_000][rng.position(2)])
-        .max_pending_reads([2, 100][rng.position(2)]);
+        .max_pending_reads([2, 100][rng.position(2)])
+        .snapshot_chunk_bytes([50, 300, 5000][rng.position(3)])
+        .snapshot_window_bytes([1, 700, 100_000][rng.position(3)])
+        .snapshot_bytes_per_second([0, 5000, 1_000_000][rng.position(3)])
+        .keep_bytes([0, 0, 400][rng.position(3)])
+        .retain_bytes([0, 0, 1000][rng.position(3)]);
     builder.build().expect("every choice is allowed")
 }
 
@@ -506,7 +563,9 @@ impl Cluster {
             for id in self.alive() {
                 let alive = self.nodes[&id].alive.as_ref().expect("the node runs");
                 moved |= !alive.writes.is_empty() || alive.applying.is_some();
+                moved |= !alive.store.is_empty();
                 self.complete_apply(id);
+                self.complete_store(id, usize::MAX);
                 self.complete_writes(id, usize::MAX);
                 self.flush(id);
             }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use quorate_core::{
     Append, AppendReply, BootCounter, EntryId, EntryKind, Index, Membership, Message, NodeId,
-    ReadIndexReply, RequestId, RequestVote, Run, Term, VoteReply,
+    ReadIndexReply, RequestId, RequestVote, Run, SnapshotChunk, SnapshotId, SnapshotReply, Term,
+    VoteReply,
 };
 
 use super::shift::Origin;
@@ -71,6 +72,16 @@ impl Origin {
         Ok(EntryId::new(self.parse_index(index)?, self.0.term.plus(number(term)?)))
     }
 
+    /// `12@3/1000b#0a1`, as transcripts print it: the hash as it begins.
+    pub fn parse_snapshot(self, word: &str) -> Parsed<SnapshotId> {
+        let wrong = || format!("`{word}` is no snapshot");
+        let (last, rest) = word.split_once('/').ok_or_else(wrong)?;
+        let (bytes, hash) = rest.split_once("b#").ok_or_else(wrong)?;
+        let hash = u32::from_str_radix(hash, 16).map_err(|_| wrong())?;
+        let (last, bytes) = (self.parse_id(last)?, number(bytes)?);
+        Ok(SnapshotId { last, bytes, hash: u128::from(hash) << 96 })
+    }
+
     /// `5..7@3`, `8@3(opening)` or `9@3(voters=n1,n2/learners=n3)`
     pub fn parse_run(self, word: &str) -> Parsed<Run> {
         let (range, kind) = word.split_once('(').unwrap_or((word, ""));
@@ -131,6 +142,22 @@ impl Origin {
             "AppendReply" => Ok(Message::AppendReply(AppendReply::Rejected {
                 prev: self.parse_index(field("prev")?)?,
                 hint: self.parse_id(field("hint")?)?,
+            })),
+            "OfferSnapshot" => {
+                Ok(Message::OfferSnapshot(self.parse_snapshot(rest.first().unwrap_or(&""))?))
+            }
+            "SnapshotChunk" => Ok(Message::SnapshotChunk(SnapshotChunk {
+                id: self.parse_snapshot(rest.first().unwrap_or(&""))?,
+                offset: number(field("at")?)?,
+                bytes: {
+                    let bytes = rest.iter().find_map(|word| word.strip_prefix('+'));
+                    let bytes = number(bytes.ok_or("+BYTES is missing")?)?;
+                    u32::try_from(bytes).map_err(|error| error.to_string())?
+                },
+            })),
+            "SnapshotReply" => Ok(Message::SnapshotReply(SnapshotReply {
+                id: self.parse_snapshot(rest.first().unwrap_or(&""))?,
+                received: number(field("received")?)?,
             })),
             "ReadIndex" => Ok(Message::ReadIndex),
             "ReadIndexReply" => {

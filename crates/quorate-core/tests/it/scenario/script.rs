@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use quorate_core::{
-    BootCounter, Config, EntryId, Envelope, Input, Message, NodeId, RequestId, Term,
+    BootCounter, Config, EntryId, Envelope, Input, Message, NodeId, RequestId, SnapshotId, Term,
 };
 
 use super::parse::{self, Link, Parsed, value};
@@ -21,6 +21,8 @@ pub struct Script {
     cut: BTreeSet<(NodeId, NodeId)>,
     /// Nodes whose writes wait for a command.
     slow: BTreeSet<NodeId>,
+    /// Nodes whose store of snapshots waits for a command.
+    slow_store: BTreeSet<NodeId>,
     kept: BTreeMap<String, Vec<Envelope>>,
     lines: Vec<String>,
 }
@@ -32,6 +34,7 @@ impl Script {
             cluster: None,
             cut: BTreeSet::new(),
             slow: BTreeSet::new(),
+            slow_store: BTreeSet::new(),
             kept: BTreeMap::new(),
             lines: Vec::new(),
         }
@@ -74,6 +77,18 @@ impl Script {
             "flush" => self.each(words, |script, id| script.wake(id, Input::Flush)),
             "advance" => self.advance(words),
             "elect" => self.elect(words),
+            "take" => self.take(words),
+            "compact" => self.compact(words),
+            "slow-store" => self.each(words, |script, id| {
+                script.slow_store.insert(id);
+            }),
+            "fast-store" => self.each(words, |script, id| {
+                script.slow_store.remove(&id);
+                script.settle_disk(id);
+            }),
+            "store" => self.store(words),
+            "reject" => self.reject(words),
+            "snapshots" => self.snapshots(words),
             "propose" => self.propose(words, true),
             "accept" => self.propose(words, false),
             "read" => self.read(words, true),
@@ -149,6 +164,17 @@ impl Script {
                     } else if let Some(count) = value(word, "max-reads") {
                         let count = usize::try_from(parse::number(count)?);
                         config.max_pending_reads(count.map_err(|e| e.to_string())?)
+                    } else if let Some(bytes) = value(word, "chunk") {
+                        let bytes = u32::try_from(parse::number(bytes)?);
+                        config.snapshot_chunk_bytes(bytes.map_err(|e| e.to_string())?)
+                    } else if let Some(bytes) = value(word, "window") {
+                        config.snapshot_window_bytes(parse::number(bytes)?)
+                    } else if let Some(bytes) = value(word, "pace") {
+                        config.snapshot_bytes_per_second(parse::number(bytes)?)
+                    } else if let Some(bytes) = value(word, "keep") {
+                        config.keep_bytes(parse::number(bytes)?)
+                    } else if let Some(bytes) = value(word, "retain") {
+                        config.retain_bytes(parse::number(bytes)?)
                     } else {
                         return Err(format!("`{word}` is no setting"));
                     }
@@ -243,18 +269,23 @@ impl Script {
     fn settle_disk(&mut self, id: NodeId) {
         for _ in 0..LIMIT {
             let is_slow = self.slow.contains(&id);
+            let is_slow_store = self.slow_store.contains(&id);
             let cluster = self.world();
             let Some(alive) = cluster.nodes.get(&id).and_then(|node| node.alive.as_ref()) else {
                 return;
             };
             let applies = alive.applying.is_some();
             let writes = !alive.writes.is_empty() && !is_slow;
-            if !applies && !writes {
+            let stores = !alive.store.is_empty() && !is_slow_store;
+            if !applies && !writes && !stores {
                 return;
             }
             cluster.complete_apply(id);
             if writes {
                 cluster.complete_writes(id, usize::MAX);
+            }
+            if stores {
+                cluster.complete_store(id, usize::MAX);
             }
             cluster.flush(id);
         }
@@ -357,6 +388,75 @@ impl Script {
         if with_flush {
             self.wake(id, Input::Flush);
         }
+        Ok(())
+    }
+
+    /// `take n1 BYTES [HASH]`: a snapshot of what is executed.
+    fn take(&mut self, words: &[&str]) -> Parsed<()> {
+        let id = parse::node(words.first().ok_or("who?")?)?;
+        let bytes = parse::number(words.get(1).ok_or("of how many bytes?")?)?;
+        let hash = words.get(2).map_or(Ok(0xa11), |word| parse::number(word))?;
+        let hash = u128::from(hash) << 96;
+        let taken = self.cluster()?.take_snapshot(id, bytes, hash);
+        let taken = taken.ok_or("there is nothing that the newest lacks")?;
+        self.told();
+        self.lines.push(format!("{id}: snapshot {}", self.origin.snapshot(taken)));
+        self.world().flush(id);
+        Ok(())
+    }
+
+    /// `compact n1`: the log gives up what it may.
+    fn compact(&mut self, words: &[&str]) -> Parsed<()> {
+        let id = parse::node(words.first().ok_or("whose log?")?)?;
+        let base = self.cluster()?.compact(id);
+        let line = base.map_or_else(
+            || format!("{id}: nothing to give up"),
+            |base| format!("{id}: the log begins after {}", self.origin.id(base)),
+        );
+        self.lines.push(line);
+        self.settle_disk(id);
+        Ok(())
+    }
+
+    /// `store n1 [COUNT]`: the store does what waits.
+    fn store(&mut self, words: &[&str]) -> Parsed<()> {
+        let (id, rest) = words.split_first().ok_or("whose store?")?;
+        let id = parse::node(id)?;
+        let count = rest.first().map_or(Ok(u64::MAX), |word| parse::number(word))?;
+        let cluster = self.cluster()?;
+        cluster.complete_store(id, usize::try_from(count).unwrap_or(usize::MAX));
+        cluster.flush(id);
+        self.settle_disk(id);
+        Ok(())
+    }
+
+    /// `reject n1`: what it receives is not what it claims to be.
+    fn reject(&mut self, words: &[&str]) -> Parsed<()> {
+        let id = parse::node(words.first().ok_or("who?")?)?;
+        if !self.cluster()?.reject_snapshot(id) {
+            return Err("it receives nothing".to_owned());
+        }
+        self.world().flush(id);
+        Ok(())
+    }
+
+    /// What of snapshots is on a disk, and what of it is in use.
+    fn snapshots(&mut self, words: &[&str]) -> Parsed<()> {
+        let id = parse::node(words.first().ok_or("whose?")?)?;
+        let origin = self.origin;
+        let node = &self.cluster()?.nodes[&id];
+        // What the playing begins with belongs to no script.
+        let is_shown = |id: &&SnapshotId| id.last != origin.0;
+        let whole = node.disk.snapshots.iter().filter(is_shown);
+        let whole = whole.map(|id| origin.snapshot(*id).to_string());
+        let mut said: Vec<String> = whole.collect();
+        let partial = node.disk.partial.iter();
+        said.extend(partial.map(|(id, stored)| format!("{stored} of {}", origin.snapshot(*id))));
+        let in_use = node.alive.as_ref().map_or_else(Vec::new, |it| it.raft.snapshots_in_use());
+        let in_use: Vec<String> =
+            in_use.iter().filter(is_shown).map(|id| origin.id(id.last).to_string()).collect();
+        let list = |of: Vec<String>| if of.is_empty() { "none".into() } else { of.join(", ") };
+        self.lines.push(format!("{id}: {}; in use {}", list(said), list(in_use)));
         Ok(())
     }
 

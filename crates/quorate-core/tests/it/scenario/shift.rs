@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use quorate_core::{
     Append, AppendReply, Effect, EntryId, Envelope, HaltReason, HardState, Index, Message, Persist,
-    ReadIndexReply, RequestVote, Run, Send, Status, Term, VoteReply,
+    ReadIndexReply, ReceivingStatus, RequestVote, Run, Send, SnapshotChunk, SnapshotId,
+    SnapshotReply, Status, Term, VoteReply,
 };
 
 /// Where a log begins that is told as if it began at the first entry.
@@ -23,6 +24,10 @@ impl Origin {
 
     pub fn id(self, id: EntryId) -> EntryId {
         EntryId::new(self.index(id.index), self.term(id.term))
+    }
+
+    pub fn snapshot(self, id: SnapshotId) -> SnapshotId {
+        SnapshotId { last: self.id(id.last), ..id }
     }
 
     fn hard_state(self, state: HardState) -> HardState {
@@ -74,8 +79,12 @@ impl Origin {
             Message::ReadIndexReply(reply) => Message::ReadIndexReply(ReadIndexReply {
                 index: reply.index.map(|index| self.index(index)),
             }),
-            Message::OfferSnapshot(_) | Message::SnapshotChunk(_) | Message::SnapshotReply(_) => {
-                message.clone()
+            Message::OfferSnapshot(id) => Message::OfferSnapshot(self.snapshot(*id)),
+            Message::SnapshotChunk(chunk) => {
+                Message::SnapshotChunk(SnapshotChunk { id: self.snapshot(chunk.id), ..*chunk })
+            }
+            Message::SnapshotReply(reply) => {
+                Message::SnapshotReply(SnapshotReply { id: self.snapshot(reply.id), ..*reply })
             }
         }
     }
@@ -113,13 +122,14 @@ impl Origin {
                 let (recorded, last) = (self.index(*recorded), self.id(*last));
                 Effect::Halt(HaltReason::LostDurability { recorded, last })
             }
-            Effect::ReadFailed(_)
-            | Effect::NeedsSnapshot(_)
-            | Effect::ReceiveSnapshot(_)
-            | Effect::StoreChunk { .. }
-            | Effect::InstallSnapshot(_)
-            | Effect::ProposalRefused(_)
-            | Effect::Dropped(_) => effect.clone(),
+            Effect::ReceiveSnapshot(id) => Effect::ReceiveSnapshot(self.snapshot(*id)),
+            Effect::StoreChunk { id, offset, bytes } => {
+                Effect::StoreChunk { id: self.snapshot(*id), offset: *offset, bytes: *bytes }
+            }
+            Effect::InstallSnapshot(id) => Effect::InstallSnapshot(self.snapshot(*id)),
+            Effect::ReadFailed(_) | Effect::ProposalRefused(_) | Effect::Dropped(_) => {
+                effect.clone()
+            }
         }
     }
 
@@ -127,7 +137,13 @@ impl Origin {
         let mut peers = status.peers.clone();
         for peer in &mut peers {
             (peer.matched, peer.next) = (self.index(peer.matched), self.index(peer.next));
+            if let Some(transfer) = &mut peer.transfer {
+                transfer.id = self.snapshot(transfer.id);
+            }
         }
+        let receiving = status
+            .receiving
+            .map(|receiving| ReceivingStatus { id: self.snapshot(receiving.id), ..receiving });
         Status {
             hard_state: self.hard_state(status.hard_state),
             base: self.id(status.base),
@@ -136,6 +152,8 @@ impl Origin {
             commit: self.index(status.commit),
             applying: self.index(status.applying),
             applied: self.index(status.applied),
+            snapshot: status.snapshot.map(|id| self.snapshot(id)),
+            receiving,
             peers,
             ..*status
         }

@@ -53,8 +53,8 @@ fn an_acknowledgement_waits_for_its_write() {
     world.tell(0, ReplicaInput::Frame { from: id(2), frame });
     assert_eq!(world.hosts[0].replica.last(), Index(2), "the entries are in its log");
     assert!(world.sent.iter().all(|(_, _, frame)| accepted(frame).is_none()), "not durable yet");
-    let token = world.hosts[0].write().expect("there is a write");
-    world.tell(0, ReplicaInput::Persisted(token));
+    let persisted = world.hosts[0].write().expect("there is a write");
+    world.tell(0, persisted);
     let acknowledged: Vec<Index> = world.sent.iter().filter_map(|(_, _, f)| accepted(f)).collect();
     assert_eq!(acknowledged, [Index(2)]);
 }
