@@ -244,9 +244,9 @@ impl SessionTable {
     pub fn keep(&mut self, session: SessionId, sequence: u32, reply: Option<&[u8]>) {
         let limit = self.limits.session_bytes;
         let Some(found) = self.find(session.0) else { return };
-        let room = limit.saturating_sub(found.bytes + REPLY_BYTES);
+        let taken = found.bytes + REPLY_BYTES;
         let kept = match reply {
-            Some(reply) if reply.len() <= room => Kept::Reply(reply.into()),
+            Some(reply) if taken + reply.len() <= limit => Kept::Reply(reply.into()),
             _ => Kept::Mark,
         };
         let Err(at) = found.place(sequence) else { return };

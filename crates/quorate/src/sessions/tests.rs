@@ -46,6 +46,16 @@ const EXPIRED: Verdict = Verdict::Fault(SessionFault::Expired);
 const ACKNOWLEDGED: Verdict = Verdict::Fault(SessionFault::Acknowledged);
 
 #[test]
+fn a_reply_without_bytes_is_lost_too_where_nothing_fits() {
+    let mut table = SessionTable::new(TIGHT);
+    let session = table.request((Index(1), 0), SessionId::NONE, OPEN).unwrap();
+    assert_eq!(call(&mut table, (2, 0), session, (1, 0), &[7; 101]), Verdict::Execute);
+    assert_eq!(call(&mut table, (3, 0), session, (2, 0), b""), Verdict::Execute);
+    let lost = Verdict::Fault(SessionFault::ReplyLost);
+    assert_eq!(call(&mut table, (4, 0), session, (2, 0), b""), lost, "421 bytes of 420");
+}
+
+#[test]
 fn a_duplicate_is_given_the_reply_until_it_is_acknowledged() {
     let mut table = table();
     let session = table.request((Index(5), 0), SessionId::NONE, OPEN).unwrap();
