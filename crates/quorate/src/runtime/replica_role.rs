@@ -233,6 +233,7 @@ impl<M: StateMachine> ReplicaRole<M> {
                 self.give(now, ReplicaInput::LogRead { ticket, outcome });
             }
             Event::Compacted(base) => {
+                self.publisher.mark();
                 self.give(now, ReplicaInput::Compacted(base));
                 if !self.snapshot_waiters.is_empty() {
                     self.answer_snapshot_waiters();

@@ -4,4 +4,5 @@
 mod cluster;
 mod nodes;
 mod sessions;
+mod snapshots;
 mod tasks;
