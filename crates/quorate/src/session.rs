@@ -406,3 +406,83 @@ async fn keep<M: StateMachine>(inner: Weak<Inner<M>>, dropped: Arc<Notify>) {
         drop(client.request_session(line.id, SessionRequest::Close).await);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    fn number(line: &Arc<Line>) -> Numbered {
+        line.number().unwrap().unwrap()
+    }
+
+    fn says(number: &Numbered) -> (u32, u32) {
+        match number.stamp() {
+            Stamp::Command { sequence, acknowledged, .. } => (sequence, acknowledged),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_never_acknowledged() {
+        let line = Arc::new(Line::new(SessionId(7), 0));
+        let (first, second, third) = (number(&line), number(&line), number(&line));
+        assert_eq!([says(&first), says(&second), says(&third)], [(1, 0), (2, 0), (3, 0)]);
+        drop(second);
+        assert_eq!(says(&third), (3, 0), "the first is waited for");
+        drop(first);
+        assert_eq!(says(&third), (3, 2));
+        drop(third);
+        assert_eq!(says(&number(&line)), (4, 3));
+    }
+
+    #[test]
+    fn numbers_go_no_further_than_the_table_keeps() {
+        let line = Arc::new(Line::new(SessionId(7), 0));
+        let oldest = number(&line);
+        for _ in 1..SessionLimits::STANDARD.window {
+            drop(number(&line));
+        }
+        assert!(line.number().unwrap().is_err(), "the reply of the oldest would have no room");
+        drop(oldest);
+        assert!(line.number().unwrap().is_ok());
+        line.numbers().last = u32::MAX;
+        assert!(line.number().is_none(), "there are no more");
+    }
+
+    /// How a call ends whose attempts end like this.
+    async fn ends(
+        attempts: impl IntoIterator<Item = Result<u8, CallError>>,
+    ) -> Result<u8, CallError> {
+        let mut attempts: VecDeque<_> = attempts.into_iter().collect();
+        let config = SessionConfig::default().deadline(Duration::from_millis(150));
+        let until = Instant::now() + config.deadline;
+        insist(until, &config, 1, || {
+            let lost = UnknownReason::ConnectionLost;
+            let attempt = attempts.pop_front().unwrap_or_else(|| Err(lost.into()));
+            async move { attempt }
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_call_is_refused_only_when_no_attempt_can_have_been_applied() {
+        let lost = || Err(CallError::Unknown(UnknownReason::ConnectionLost));
+        let busy = || Err(CallError::Refused(Refusal::Overloaded));
+        let large = || Err(CallError::Refused(Refusal::TooLarge { limit: 1 }));
+        let expired = |maybe_applied| Err(CallError::Expired { maybe_applied });
+        assert_eq!(ends([lost(), busy(), Ok(3)]).await, Ok(3));
+        assert_eq!(ends([large()]).await, large());
+        assert_eq!(ends([busy(), large()]).await, large());
+        assert!(matches!(ends([lost(), large()]).await, Err(CallError::Unknown(_))));
+        assert_eq!(ends([expired(false)]).await, expired(false));
+        assert_eq!(ends([busy(), expired(false)]).await, expired(false));
+        assert_eq!(ends([lost(), expired(false)]).await, expired(true));
+        assert_eq!(ends(std::iter::repeat_with(busy).take(1_000)).await, busy());
+        let timed_out = UnknownReason::TimedOut { waited: Duration::from_millis(150) };
+        assert_eq!(ends([]).await, Err(timed_out.clone().into()), "only when its time is up");
+        let doubtful = std::iter::once(lost()).chain(std::iter::repeat_with(busy).take(1_000));
+        assert_eq!(ends(doubtful).await, Err(timed_out.into()));
+    }
+}

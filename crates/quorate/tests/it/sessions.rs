@@ -37,7 +37,10 @@ async fn calls_of_many_tasks_are_applied_once_each_while_leaders_come_and_go() {
     const EACH: usize = 40;
     let mut cluster = Cluster::start(3).await;
     let here = (cluster.leader().await + 1) % 3;
-    let session = cluster.node(here).client().session_with(patient()).await.unwrap();
+    // Shorter than an election: what waits for a leader is sent again while it still waits, so that
+    // the next leader is given it more than once.
+    let hasty = patient().attempt(Duration::from_millis(100));
+    let session = cluster.node(here).client().session_with(hasty).await.unwrap();
     let tasks = calls(&session, TASKS, EACH);
     for _ in 0..3 {
         sleep(Duration::from_millis(50)).await;
