@@ -53,5 +53,5 @@ fn flags_of_etcd_without_effect_are_accepted_and_named() {
     let start = settle(&words, &[]).unwrap();
     let flags: Vec<&str> = start.without_effect.iter().map(|(flag, _)| *flag).collect();
     assert_eq!(flags, ["initial-cluster-state", "pre-vote", "logger"]);
-    assert!(Line::try_parse_from(["serve", "--quota-backend-bytes", "1"]).is_err());
+    assert!(Line::try_parse_from(["serve", "--max-wals", "1"]).is_err());
 }
