@@ -22,11 +22,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::backoff::Backoff;
 use super::counters::{add, count};
-use super::dial::{DialError, Dialer, dial};
+use super::dial::DialError;
 use super::events::Event;
 use super::frame::Encoded;
 use super::handshake::Channel;
-use super::link::{Link, SendError};
+use super::link::{Link, SendError, connect};
 use super::stream::Stream;
 use super::tcp::Shared;
 
@@ -212,17 +212,9 @@ pub(crate) async fn run(link: Arc<Link>, shared: Arc<Shared>) {
 }
 
 async fn open(link: &Link, shared: &Shared, boot: BootCounter) -> Result<Stream, DialError> {
-    let (me, cluster) = {
-        let known = shared.acquaintances();
-        (known.me(), known.cluster())
-    };
-    let dialer = Dialer { me, cluster, to: Some(link.peer), channel: Channel::Bulk };
-    let (stream, welcome) =
-        dial(&link.address, dialer, &shared.config, shared.network.as_ref()).await?;
-    let checked = shared.acquaintances().check_welcome(link.peer, &welcome);
-    checked.map_err(DialError::Unwelcome)?;
-    if welcome.from.boot != boot {
-        return Err(DialError::Protocol(format!("boot {} answered", welcome.from.boot)));
+    let (stream, answered) = connect(link, shared, Channel::Bulk).await?;
+    if answered != boot {
+        return Err(DialError::Protocol(format!("boot {answered} answered")));
     }
     count(&shared.counters.bulk_opened);
     Ok(stream)

@@ -194,7 +194,7 @@ pub(crate) async fn run(link: Arc<Link>, shared: Arc<Shared>) {
     let mut backoff = Backoff::new(shared.config.seed ^ link.peer.get());
     let mut refused_for = None;
     loop {
-        let error = match connect(&link, &shared).await {
+        let error = match connect(&link, &shared, Channel::Control).await {
             Ok((stream, boot)) => {
                 backoff.reset();
                 refused_for = None;
@@ -236,12 +236,17 @@ fn report(
     }
 }
 
-async fn connect(link: &Link, shared: &Shared) -> Result<(Stream, BootCounter), DialError> {
+/// Makes a connection of its own for a channel; gives the boot that answered.
+pub(super) async fn connect(
+    link: &Link,
+    shared: &Shared,
+    channel: Channel,
+) -> Result<(Stream, BootCounter), DialError> {
     let (me, cluster) = {
         let known = shared.acquaintances();
         (known.me(), known.cluster())
     };
-    let dialer = Dialer { me, cluster, to: Some(link.peer), channel: Channel::Control };
+    let dialer = Dialer { me, cluster, to: Some(link.peer), channel };
     let (stream, welcome) =
         dial(&link.address, dialer, &shared.config, shared.network.as_ref()).await?;
     let checked = shared.acquaintances().check_welcome(link.peer, &welcome);
