@@ -64,6 +64,34 @@ const SOAKS: &[Soak] = &[
         ],
     },
     Soak {
+        name: "alone",
+        about: "A leader alone for 24 simulated hours, its quorum check switched off: what it holds stays bounded.",
+        rounds: 1,
+        seeds: 0,
+        cargo: &["test", "-p", "quorate", "--lib", "--", "--exact", "--nocapture", ALONE_TEST],
+        more: &[],
+        env: &[("QUORATE_ALONE_HOURS", "24")],
+    },
+    Soak {
+        name: "storm",
+        about: "Ten thousand callers that retry at once after every refusal while leaders are lost (5 a round).",
+        rounds: 20,
+        seeds: 0,
+        cargo: &[
+            "test",
+            "-p",
+            "quorate",
+            "--test",
+            "it",
+            "--",
+            "--exact",
+            "--nocapture",
+            STORM_TEST,
+        ],
+        more: &[],
+        env: &[("QUORATE_STORM_LOSSES", "5")],
+    },
+    Soak {
         name: "sim",
         about: "20,000 simulated worlds with all faults, every invariant checked after every step.",
         rounds: 40,
@@ -99,6 +127,13 @@ const WORLDS: &[&str] = &[
 ];
 
 const ONCE_TEST: &str = "once::every_call_of_a_session_is_carried_out_exactly_once";
+
+const ALONE_TEST: &str = "replica::tests::bounds::\
+     a_leader_alone_refuses_calls_when_too_much_waits_for_commitment";
+
+const STORM_TEST: &str =
+    "storm::ten_thousand_callers_that_retry_at_once_leave_elections_undisturbed";
+
 const KILL_TEST: &str = "kill::no_acknowledged_write_is_lost_while_nodes_are_killed";
 
 /// Runs or resumes a soak.

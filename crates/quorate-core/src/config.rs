@@ -66,7 +66,8 @@ impl Config {
         self.max_append_bytes
     }
 
-    /// Bytes that may wait for commitment before proposals are refused.
+    /// Bytes of entries that may wait for commitment, or for the leader's own disk, before proposals
+    /// are refused.
     #[must_use]
     pub const fn max_uncommitted_bytes(&self) -> u64 {
         self.max_uncommitted_bytes
@@ -186,7 +187,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets how many bytes may wait for commitment before proposals are refused. Default: 256 MiB.
+    /// Sets how many bytes of entries may wait for commitment, or for the leader's own disk, before
+    /// proposals are refused. Default: 256 MiB.
     pub const fn max_uncommitted_bytes(mut self, bytes: u64) -> Self {
         self.config.max_uncommitted_bytes = bytes;
         self

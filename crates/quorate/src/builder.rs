@@ -10,6 +10,7 @@ use quorate_core::{Config, ConfigError, Index};
 use quorate_log::{Fs, LogConfig, OpenError};
 
 use crate::founding::{ForeignRecord, Listed, PeerList, PeerListError};
+use crate::limits::Limits;
 use crate::machine::StateMachine;
 use crate::node::Node;
 use crate::replica::{ReplicaConfig, ReplicaStartError};
@@ -132,7 +133,7 @@ pub(crate) struct Settings {
     pub(crate) log: LogConfig,
     pub(crate) replica: ReplicaConfig,
     pub(crate) call_timeout: Duration,
-    pub(crate) queue_bytes: usize,
+    pub(crate) limits: Limits,
     /// Whether the node runs on the caller's runtime.
     pub(crate) without_threads: bool,
 }
@@ -165,6 +166,7 @@ pub struct NodeBuilder<M> {
     log: LogConfig,
     call_timeout: Duration,
     max_command_bytes: usize,
+    limits: Limits,
     without_threads: bool,
     snapshot_entries: u64,
     snapshot_bytes: u64,
@@ -189,6 +191,7 @@ impl<M: StateMachine> NodeBuilder<M> {
             log: LogConfig::default(),
             call_timeout: Duration::from_secs(7),
             max_command_bytes: MAX_COMMAND_BYTES,
+            limits: Limits::default(),
             without_threads: false,
             snapshot_entries: 100_000,
             snapshot_bytes: 64 << 20,
@@ -318,6 +321,12 @@ impl<M: StateMachine> NodeBuilder<M> {
         self
     }
 
+    /// Sets how much may wait in the node, and in which places.
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Has the node start no threads: all of it runs as tasks of the runtime that it is started on,
     /// which its file operations and its state machine block while they last. Several nodes in one
     /// thread hand over faster, in tests for example; a node with a real disk serves better with
@@ -357,7 +366,8 @@ impl<M: StateMachine> NodeBuilder<M> {
         let config = Config::builder().heartbeat(self.heartbeat).election_timeout(min, max);
         let config = config.keep_bytes(self.keep_bytes).retain_bytes(self.retain_bytes);
         let config = config.snapshot_bytes_per_second(self.snapshot_bytes_per_second);
-        let raft = config.build()?;
+        self.limits.check()?;
+        let raft = self.limits.of_protocol(config).build()?;
         let address = match (self.advertise, &listen) {
             (Some(address), _) => address,
             (None, Listen::Address(address)) => address.clone(),
@@ -369,7 +379,7 @@ impl<M: StateMachine> NodeBuilder<M> {
         } else {
             PeerList::new(&name, &address, self.peers)?
         };
-        let replica = ReplicaConfig {
+        let replica = self.limits.of_replica(ReplicaConfig {
             raft,
             max_command_bytes: self.max_command_bytes,
             leader_wait: max * 2 + Duration::from_secs(1),
@@ -377,7 +387,7 @@ impl<M: StateMachine> NodeBuilder<M> {
             snapshot_entries: self.snapshot_entries,
             snapshot_bytes: self.snapshot_bytes,
             ..ReplicaConfig::default()
-        };
+        });
         let settings = Settings {
             name,
             address,
@@ -386,7 +396,7 @@ impl<M: StateMachine> NodeBuilder<M> {
             data_dir,
             log: self.log,
             call_timeout: self.call_timeout,
-            queue_bytes: replica.call_bytes,
+            limits: self.limits,
             without_threads: self.without_threads,
             replica,
         };

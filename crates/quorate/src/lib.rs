@@ -69,6 +69,8 @@ mod client;
 pub mod codec;
 pub mod error;
 pub mod founding;
+#[cfg(feature = "tcp")]
+mod limits;
 pub mod machine;
 #[cfg(feature = "tcp")]
 mod node;
@@ -92,6 +94,8 @@ pub use builder::{NodeBuilder, StartError};
 pub use client::{Client, Consistency};
 pub use codec::{Codec, CodecError};
 pub use error::{CallError, Refusal, SnapshotRefusal, StopReason, UnknownReason};
+#[cfg(feature = "tcp")]
+pub use limits::Limits;
 pub use machine::{Applying, StateMachine};
 #[cfg(feature = "tcp")]
 pub use node::{Node, NodeFacts};

@@ -26,7 +26,8 @@ impl Raft {
     ///
     /// # Errors
     ///
-    /// Nothing was appended: this node does not lead, or too much waits for commitment.
+    /// Nothing was appended: this node does not lead, or too much waits for commitment, or for this
+    /// node's own disk.
     pub fn propose(&mut self, bytes: u32) -> Result<EntryId, ProposeError> {
         self.propose_of(EntryKind::Command, bytes)
     }
@@ -49,7 +50,9 @@ impl Raft {
             return Err(ProposeError::NotLeader { leader: self.leader() });
         }
         let last = self.log.last().index;
-        let waiting = self.log.bytes().saturating_sub(self.commit_bytes);
+        // Others may commit what a disk that hangs here keeps in memory.
+        let settled = self.commit_bytes.min(self.durable_bytes);
+        let waiting = self.log.bytes().saturating_sub(settled);
         let bytes = u64::from(bytes);
         if waiting > 0 && waiting + bytes > self.config.max_uncommitted_bytes {
             return Err(ProposeError::Overloaded);

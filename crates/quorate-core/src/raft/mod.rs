@@ -84,6 +84,8 @@ pub struct Raft {
     shown: (RoleName, Term, Option<NodeId>),
     /// Bytes of the log up to the commit index; with each step of it they are looked up once.
     commit_bytes: u64,
+    /// Bytes of the log up to the last entry that is durable here.
+    durable_bytes: u64,
     /// A leader's flush may find something to do.
     unflushed: bool,
     halted: Option<HaltReason>,
@@ -430,6 +432,7 @@ impl Raft {
             self.memberships.truncate_from(from);
         }
         self.durability.truncate_from(from);
+        self.durable_bytes = self.log.bytes_through(self.durability.persisted());
         self.write.entries = self.log.last().index > self.durability.handed_out();
         effects.push(Effect::Truncated { from });
     }

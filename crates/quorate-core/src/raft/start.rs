@@ -71,7 +71,7 @@ impl Raft {
         }
         let restored = check_snapshot(&log, start.snapshot)?;
         let commit = start.commit.max(restored).min(last.index);
-        let commit_bytes = log.bytes_through(commit);
+        let (commit_bytes, durable_bytes) = (log.bytes_through(commit), log.bytes());
         let follower = Follower { leader: None, heard_at: None, election_at: start.now };
         let mut raft = Self {
             id: start.id,
@@ -99,6 +99,7 @@ impl Raft {
             shown: (RoleName::Follower, start.hard_state.term, None),
             halted: None,
             commit_bytes,
+            durable_bytes,
             // What the shell knows as committed is handed out with the first flush.
             unflushed: true,
         };

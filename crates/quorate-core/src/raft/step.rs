@@ -167,6 +167,7 @@ impl Raft {
             return effects.push(Effect::Dropped(DropReason::UnknownToken));
         }
         self.count_own_vote(token, effects);
+        self.durable_bytes = self.log.bytes_through(self.durability.persisted());
         if self.durability.persisted() > self.commit {
             self.advance_commit(effects);
         }

@@ -5,6 +5,9 @@ use quorate_core::mutant;
 use super::*;
 use crate::replica::tail::matches;
 
+/// Reads of the log that may be under way. A disk that hangs answers none, and each heartbeat would
+/// ask for one more.
+const MOST_READS: usize = 256;
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
 impl Replica {
@@ -167,6 +170,10 @@ impl Replica {
                         return;
                     }
                     Payload::Ready(rest)
+                } else if self.reads.len() >= MOST_READS {
+                    let (to, request) = (envelope.to, envelope.request);
+                    self.undelivered.push(Dropped { to, request });
+                    return;
                 } else {
                     let before = last.min(held.previous());
                     let ticket = self.read_log(Reading::Append, first, before, usize::MAX, out);

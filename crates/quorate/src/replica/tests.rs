@@ -1,6 +1,7 @@
 //! Whole replicas in one thread: a small world with a disk that can be held, links that can be cut,
 //! and frames that can be kept and sent again.
 
+mod bounds;
 mod safety;
 mod service;
 mod snapshots;

@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep};
 pub(crate) use super::ended::Ended;
 use super::ended::reply_of;
 use super::mailbox::{Closed, Mailbox};
-use super::shared::{ApplyJob, Charge, Event, Shared};
+use super::shared::{ApplyJob, CALL_BYTES, Charge, Event, Shared};
 use super::step_back;
 use crate::error::{CallError, Refusal, StopReason, UnknownReason};
 use crate::machine::StateMachine;
@@ -154,7 +154,7 @@ impl<M: StateMachine> Port<M> {
         shared: &Shared<M>,
         command: Vec<u8>,
     ) -> Result<M::Reply, CallError> {
-        let bytes = command.len();
+        let bytes = CALL_BYTES + command.len();
         let submit = |state: &mut State<M>, call| {
             state.bytes += bytes;
             state.submissions.push(Submission { call, what: Wanted::Call(command) });
@@ -196,7 +196,7 @@ impl<M: StateMachine> Port<M> {
         command: Arc<Vec<u8>>,
         stamp: Stamp,
     ) -> Result<Ended<M>, Refusal> {
-        let bytes = command.len();
+        let bytes = CALL_BYTES + command.len();
         let submit = |state: &mut State<M>, call| {
             state.bytes += bytes;
             let what = Wanted::Stamped(Box::new((command, stamp)));

@@ -161,7 +161,7 @@ impl<M: StateMachine> Shared<M> {
 
     /// Takes room for a query, until it is answered or given up.
     pub(crate) fn charge_query(&self, bytes: usize) -> Result<Charge, Refusal> {
-        let bytes = QUERY_BYTES + bytes;
+        let bytes = CALL_BYTES + bytes;
         self.room.take(bytes)?;
         Ok(Charge { room: Arc::clone(&self.room), bytes })
     }
@@ -195,8 +195,8 @@ impl<M: StateMachine> Shared<M> {
     }
 }
 
-/// What a query takes beside itself, roughly.
-const QUERY_BYTES: usize = 64;
+/// What a call or query takes beside itself, roughly.
+pub(crate) const CALL_BYTES: usize = 64;
 
 /// Bytes of what is under way in a node, and the bytes that may be.
 #[derive(Debug)]

@@ -159,7 +159,7 @@ fn open<M: StateMachine, F: Fs>(
     let mut status = status_of(id, &settings.name, &settings.address);
     status.waiting_for = waiting_for;
     (status.applied, status.application_index) = (applied, application_index);
-    let shared = Arc::new(Shared::new(status, settings.call_timeout, settings.queue_bytes));
+    let shared = Arc::new(Shared::new(status, settings.call_timeout, settings.limits.call_bytes));
     let role = ReplicaRole {
         shared: Arc::clone(&shared),
         clock,
@@ -203,7 +203,14 @@ fn connect(
 ) -> Result<Transport, StartError> {
     let _entered = runtime.enter();
     let max_entry_bytes = settings.replica.max_command_bytes + ENTRY_OVERHEAD;
-    let config = TransportConfig { max_entry_bytes, seed: jitter, ..TransportConfig::default() };
+    let config = TransportConfig {
+        max_entry_bytes,
+        send_queue_bytes: settings.limits.send_queue_bytes,
+        bulk_queue_bytes: settings.limits.bulk_queue_bytes,
+        max_connections: settings.limits.peer_connections,
+        seed: jitter,
+        ..TransportConfig::default()
+    };
     let started = Transport::start(listening, config, me, cluster);
     started.map_err(|source| StartError::System { what: "the listening socket", source })
 }

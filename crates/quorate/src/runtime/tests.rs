@@ -145,7 +145,7 @@ async fn calls_beyond_the_room_of_the_queue_are_refused_at_once() {
     let listening = Listening::bind("127.0.0.1:0").unwrap();
     let builder = Node::<Count>::builder().listen_on(listening).data_dir("memory");
     let (machine, mut settings, listen) = builder.segment_bytes(1 << 20).check().unwrap();
-    settings.queue_bytes = 1000;
+    settings.limits.call_bytes = 1000;
     let node = start_on(FaultFs::new(), machine, settings, listen).await.unwrap();
     timeout(PATIENCE, node.ready()).await.unwrap().unwrap();
     let client = node.client();
@@ -195,8 +195,13 @@ fn commands(count: u64) -> Entries {
 }
 
 fn shared() -> Arc<Shared<Count>> {
+    shared_with(1000)
+}
+
+/// With room for so many bytes of calls and queries.
+fn shared_with(room: usize) -> Arc<Shared<Count>> {
     let status = status_of(NodeId::new(1).expect("not zero"), "n1", "127.0.0.1:1");
-    Arc::new(Shared::new(status, PATIENCE, 1000))
+    Arc::new(Shared::new(status, PATIENCE, room))
 }
 
 #[tokio::test]
@@ -234,7 +239,7 @@ async fn a_local_query_waits_for_what_was_known_committed_at_the_start() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn calls_that_are_made_together_are_handed_over_together() {
     const CALLS: usize = 100;
-    let shared = shared();
+    let shared = shared_with(100_000);
     let port = shared.register();
     tokio::spawn(port::run(Arc::clone(&port), Arc::clone(&shared)));
     let (all, there) = (Arc::clone(&shared), Arc::clone(&port));
@@ -258,6 +263,30 @@ async fn calls_that_are_made_together_are_handed_over_together() {
     }
     // The port's task may have begun among them.
     assert!(batches.len() <= 2, "{batches:?}");
+}
+
+#[tokio::test]
+async fn calls_beyond_the_room_of_the_node_are_refused_until_it_took_others() {
+    // Each weighs 64 bytes beside its command, so that even empty ones are bounded.
+    let shared = shared();
+    let port = shared.register();
+    tokio::spawn(port::run(Arc::clone(&port), Arc::clone(&shared)));
+    let call = || {
+        let (port, shared) = (Arc::clone(&port), Arc::clone(&shared));
+        tokio::spawn(async move { port.call(&shared, Vec::new()).await })
+    };
+    let _waiting: Vec<_> = (0..15).map(|_| call()).collect();
+    timeout(PATIENCE, shared.inbox.ready()).await.unwrap();
+    let refused = Err(CallError::Refused(Refusal::Overloaded));
+    assert_eq!(call().await.unwrap(), refused);
+    let mut taken = Vec::new();
+    shared.inbox.take(&mut taken);
+    for event in taken {
+        let Event::Submitted { bytes, .. } = event else { panic!("nothing else sends") };
+        assert_eq!(bytes % 64, 0);
+        shared.discharge(bytes);
+    }
+    assert!(shared.charge(900).is_ok(), "there is room again");
 }
 
 #[tokio::test]

@@ -5,4 +5,5 @@ mod cluster;
 mod nodes;
 mod sessions;
 mod snapshots;
+mod storm;
 mod tasks;
