@@ -65,6 +65,23 @@ fn a_load_counts_what_the_servers_took() {
 }
 
 #[test]
+fn a_server_that_missed_entries_comes_back_and_what_that_took_is_told() {
+    let short = ["--duration", "500ms", "--clients", "8", "--keys", "100"];
+    let mut arguments = vec!["put", "--catch-up", "2000"];
+    arguments.extend(short);
+    let back = bench(&arguments)["catch_up"].clone();
+    assert!(number(&back, "entries_missed") >= 2000.0, "{back}");
+    assert!(number(&back, "seconds") > 0.0);
+    assert!(number(&back, "entries_per_second") > 0.0);
+    for when in ["before", "away", "back"] {
+        assert!(number(&back["p99_ms"], when) > 0.0, "{back}");
+        assert!(number(&back["per_second"], when) > 0.0, "{back}");
+    }
+    let one = quorate(&["bench", "put", "--nodes", "1", "--duration", "100ms", "--catch-up", "1"]);
+    assert_eq!(one.status.code(), Some(2), "{}", text(&one.stderr));
+}
+
+#[test]
 fn a_load_that_cannot_be_carried_says_why() {
     let output = quorate(&["bench", "--duration", "1s", "--endpoints", "127.0.0.1:1"]);
     assert_eq!(output.status.code(), Some(3));

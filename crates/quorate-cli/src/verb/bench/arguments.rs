@@ -13,6 +13,7 @@ Examples:
   quorate bench                                     puts, 64 clients, against a cluster of its own
   quorate bench get --clients 256 --endpoints 127.0.0.1:2379,127.0.0.1:22379,127.0.0.1:32379
   quorate bench put --rate 5000                     a fixed rate: latency counts from when each was due
+  quorate bench put --rate 5000 --catch-up 1000000  a server misses a million entries and comes back
   quorate bench put --compare HOST:1,HOST:2,HOST:3 --with HOST:4,HOST:5,HOST:6
                                                     two clusters in turns, and their ratios
 
@@ -89,6 +90,15 @@ pub(crate) struct Arguments {
     /// At the end, kill all servers and measure how long they take to serve again
     #[arg(long, conflicts_with_all = ["compare", "endpoints"])]
     pub(super) restart: bool,
+    /// At the end, kill a server, let it miss so many entries under the same load, start it again, and
+    /// measure how long it takes to be back and what the clients notice
+    #[arg(
+        long,
+        value_name = "ENTRIES",
+        value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with_all = ["compare", "endpoints"]
+    )]
+    pub(super) catch_up: Option<u64>,
     /// Measure one sync of the disk and one round trip over loopback as well, in turns with the load
     #[arg(long, conflicts_with_all = ["compare", "endpoints"])]
     pub(super) floor: bool,

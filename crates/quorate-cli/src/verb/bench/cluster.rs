@@ -45,13 +45,24 @@ impl Own {
     }
 
     fn start_servers(&mut self) -> Result<(), Failure> {
-        let program = demo::program()?;
-        for node in &self.plan.nodes {
-            let arguments = self.plan.serve_arguments(node);
-            let started = Process::start(&program, &arguments, &node.log_file);
-            self.processes.push(started.map_err(|error| failed("start a server", &error))?);
+        for at in 0..self.plan.nodes.len() {
+            self.start_again(at)?;
         }
         Ok(())
+    }
+
+    /// Starts the server at this place; those before it run.
+    pub(super) fn start_again(&mut self, at: usize) -> Result<(), Failure> {
+        let node = &self.plan.nodes[at];
+        let arguments = self.plan.serve_arguments(node);
+        let started = Process::start(&demo::program()?, &arguments, &node.log_file);
+        self.processes.insert(at, started.map_err(|error| failed("start a server", &error))?);
+        Ok(())
+    }
+
+    /// Kills the server at this place.
+    pub(super) fn kill(&mut self, at: usize) {
+        drop(self.processes.remove(at));
     }
 
     /// Kills every server, starts all again, and says how long it takes until one of them leads and

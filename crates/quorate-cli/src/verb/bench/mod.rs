@@ -1,11 +1,12 @@
 //! `quorate bench`: loads any server that speaks the etcd v3 API, and says what it cost.
 //!
-//! `connection` is one HTTP/2 connection with next to nothing in between, `load` the clients on it,
+//! `catch_up` has a server come back that was away; `connection` is one HTTP/2 connection with next to nothing in between, `load` the clients on it,
 //! `meter` the processor time of everybody, `threads` that of each thread, `floor` what disk and network take by
 //! themselves, `ratio` and `report` what comes out. Two clusters are compared in windows that take turns, so that what else the
 //! machine does meets both.
 
 mod arguments;
+mod catch_up;
 mod cluster;
 mod connection;
 mod floor;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use serde_json::json;
 
 pub(crate) use self::arguments::Arguments;
+use self::catch_up::CatchUp;
 use self::cluster::Own;
 use self::connection::RequestError;
 use self::floor::Floor;
@@ -71,35 +73,60 @@ async fn measure(arguments: &Arguments, shape: &Shape) -> Result<(), Failure> {
     };
     bar.clear();
     side.close()?;
+    let measured = side.measured.clone();
+    let back = match (own.as_mut(), arguments.catch_up) {
+        (Some(own), Some(entries)) => {
+            Some(catch_up::measure(own, &mut side, (arguments, entries)).await?)
+        }
+        _ => None,
+    };
     let restart = match own.as_mut().filter(|_| arguments.restart) {
         Some(own) => Some(own.restart().await?.as_secs_f64()),
         None => None,
     };
-    let above = floor.as_ref().map(|floor| side.measured.above(floor));
+    print(arguments, shape, &Outcome { measured, floor, back, restart });
+    Ok(())
+}
+
+/// Everything that the measurement of one cluster gave.
+struct Outcome {
+    measured: Measured,
+    floor: Option<Floor>,
+    back: Option<CatchUp>,
+    /// Seconds until killed servers served again.
+    restart: Option<f64>,
+}
+
+fn print(arguments: &Arguments, shape: &Shape, outcome: &Outcome) {
+    let Outcome { measured, floor, back, restart } = outcome;
+    let above = floor.as_ref().map(|floor| measured.above(floor));
     if arguments.json {
-        let result = side.measured.as_json();
+        let result = measured.as_json();
         println!(
             "{}",
             json!({
                 "load": report::title(shape),
                 "result": result,
                 "floor": above,
+                "catch_up": back.as_ref().map(CatchUp::as_json),
                 "restart_seconds": restart,
             })
         );
-    } else {
-        println!("{}\n{}", report::title(shape), report::table(&[("", &side.measured)]));
-        if let Some(above) = above {
-            println!("{}", report::above(&above));
-        }
-        if let Some(seconds) = restart {
-            println!("killed, all servers serve again after {seconds:.3} s");
-        }
-        if arguments.threads {
-            println!("{}", threads::table(&side.measured.threads, side.measured.requests()));
-        }
+        return;
     }
-    Ok(())
+    println!("{}\n{}", report::title(shape), report::table(&[("", measured)]));
+    if let Some(above) = above {
+        println!("{}", report::above(&above));
+    }
+    if let Some(back) = back {
+        println!("{}", back.as_text());
+    }
+    if let Some(seconds) = restart {
+        println!("killed, all servers serve again after {seconds:.3} s");
+    }
+    if arguments.threads {
+        println!("{}", threads::table(&measured.threads, measured.requests()));
+    }
 }
 
 async fn compare(arguments: &Arguments, shape: &Shape) -> Result<(), Failure> {
