@@ -59,7 +59,7 @@ pub(crate) enum Verb {
     Endpoint(endpoint::Arguments),
     /// Show the members of the cluster: `member list`
     Member(member::Arguments),
-    /// Back up the store, and look at a backup: `snapshot save`, `snapshot status`
+    /// Back up the store, look at a backup, begin a cluster from one: `snapshot save|status|restore`
     Snapshot(snapshot::Arguments),
     /// Measure the time from killing a leader to the first write after it
     Failover(failover::Arguments),

@@ -163,6 +163,9 @@ async fn start_node(
         .advertise(settings.advertise_peer)
         .client_urls(client_urls)
         .join_or_form_named(settings.peers);
+    if let Some(count) = config.snapshot_count {
+        builder = builder.snapshot_entries(count);
+    }
     if let Some(interval) = config.heartbeat_interval {
         builder = builder.heartbeat_interval(interval);
     }

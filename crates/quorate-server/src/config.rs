@@ -46,6 +46,9 @@ pub struct ServerConfig {
     pub election_timeout: Option<Duration>,
     /// Largest request that is proposed (`--max-request-bytes`).
     pub max_request_bytes: usize,
+    /// Executed entries after which the node takes a snapshot, so that its log can begin after it;
+    /// `None` for the library's default (`--snapshot-count`).
+    pub snapshot_count: Option<u64>,
     /// Bytes that the store may have before writes are refused; `None` for as many as there is
     /// memory for (`--quota-backend-bytes`).
     pub quota_backend_bytes: Option<u64>,
@@ -71,6 +74,7 @@ impl ServerConfig {
             heartbeat_interval: None,
             election_timeout: None,
             max_request_bytes: MAX_REQUEST_BYTES,
+            snapshot_count: None,
             quota_backend_bytes: Some(QUOTA_BYTES),
             auto_compaction: None,
             max_connections: MAX_CONNECTIONS,

@@ -75,6 +75,8 @@ pub mod machine;
 #[cfg(feature = "tcp")]
 mod node;
 pub mod replica;
+#[cfg(feature = "runtime")]
+pub mod restore;
 pub mod roster;
 #[cfg(feature = "tcp")]
 mod runtime;

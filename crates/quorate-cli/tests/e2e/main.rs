@@ -19,4 +19,5 @@ mod harness;
 mod idle;
 mod kill;
 mod once;
+mod restore;
 mod wiped;

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod nodes;
+mod restore;
 mod sessions;
 mod snapshots;
 mod storm;

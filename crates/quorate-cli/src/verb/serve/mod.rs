@@ -72,6 +72,9 @@ pub(crate) struct Arguments {
     /// Largest request, in bytes [default: 1572864]
     #[arg(long, value_name = "BYTES")]
     max_request_bytes: Option<String>,
+    /// Executed entries after which a snapshot is taken and the log begins after it [default: 100000]
+    #[arg(long, value_name = "N")]
+    snapshot_count: Option<String>,
     /// Bytes that the store may have before writes are refused; 0 for the default, below zero for
     /// no limit [default: 8589934592]
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
@@ -155,6 +158,9 @@ impl Arguments {
         if let Some(bytes) = pick(self.max_request_bytes, "max-request-bytes") {
             let bytes = number("max-request-bytes", &bytes)?;
             config.max_request_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        }
+        if let Some(count) = pick(self.snapshot_count, "snapshot-count") {
+            config.snapshot_count = Some(number("snapshot-count", &count)?);
         }
         if let Some(bytes) = pick(self.quota_backend_bytes, "quota-backend-bytes") {
             config.quota_backend_bytes = quota(&bytes)?;

@@ -1,5 +1,6 @@
-//! `quorate snapshot save|status`: a backup of the store in one file.
+//! `quorate snapshot save|restore|status`: a backup of the store in one file.
 
+mod restore;
 mod save;
 mod status;
 
@@ -20,6 +21,8 @@ pub(crate) struct Arguments {
 enum What {
     /// Write everything that one member holds to a file
     Save(save::Arguments),
+    /// Make the data directories of a new cluster that begins with a backup
+    Restore(restore::Arguments),
     /// Check a file, and show its hash, revision, number of keys and size
     Status(status::Arguments),
 }
@@ -27,6 +30,7 @@ enum What {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.what {
         What::Save(arguments) => save::run(arguments),
+        What::Restore(arguments) => restore::run(arguments),
         What::Status(arguments) => status::run(arguments),
     }
 }
