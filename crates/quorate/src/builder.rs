@@ -193,8 +193,8 @@ impl<M: StateMachine> NodeBuilder<M> {
             max_command_bytes: MAX_COMMAND_BYTES,
             limits: Limits::default(),
             without_threads: false,
-            snapshot_entries: 100_000,
-            snapshot_bytes: 64 << 20,
+            snapshot_entries: 500_000,
+            snapshot_bytes: 256 << 20,
             snapshot_bytes_per_second: 64 << 20,
             keep_bytes: raft.keep_bytes(),
             retain_bytes: raft.retain_bytes(),
@@ -287,14 +287,14 @@ impl<M: StateMachine> NodeBuilder<M> {
     }
 
     /// Sets after how many executed entries a snapshot is taken, so that the log can begin after it.
-    /// Zero: never for their number. Default: 100,000.
+    /// Zero: never for their number. Default: 500,000.
     pub const fn snapshot_entries(mut self, entries: u64) -> Self {
         self.snapshot_entries = if entries == 0 { u64::MAX } else { entries };
         self
     }
 
-    /// Sets after how many bytes of executed entries a snapshot is taken. Zero: never for their
-    /// size. Default: 64 MiB.
+    /// Sets after how many bytes of executed entries a snapshot is taken; not before they are as many
+    /// as the newest snapshot has. Zero: never for their size. Default: 256 MiB.
     pub const fn snapshot_bytes(mut self, bytes: u64) -> Self {
         self.snapshot_bytes = if bytes == 0 { u64::MAX } else { bytes };
         self

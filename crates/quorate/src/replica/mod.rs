@@ -81,7 +81,7 @@ pub struct ReplicaConfig {
     pub answer_wait: Duration,
     /// Entries executed after which a snapshot is taken.
     pub snapshot_entries: u64,
-    /// Bytes of entries executed after which a snapshot is taken.
+    /// Bytes of entries executed after which a snapshot is taken, if the newest one has fewer.
     pub snapshot_bytes: u64,
 }
 

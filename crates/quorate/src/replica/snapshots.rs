@@ -2,7 +2,7 @@
 //! stay, and how one that was received takes the place of log and state.
 //!
 //! - A snapshot is taken of what was handed to the state machine, at the very entry at which so many
-//!   entries or bytes were since the last one: equal on every node that was not busy then. One at a
+//!   entries or bytes, and no fewer than the last one has, were since that: equal on every node that was not busy then. One at a
 //!   time; what came due meanwhile is made up for.
 //! - It is installed in this order: file durable, log begins after it, and only then do protocol,
 //!   tail, feed and state machine know of it.
@@ -90,10 +90,12 @@ impl Snapshots {
             .sum()
     }
 
-    /// Counts entries that are handed out; the first of them after which a snapshot is due.
-    fn due_within(&self, entries: &Entries) -> Option<Index> {
+    /// Counts entries that are handed out; the first of them after which a snapshot is due. For
+    /// their bytes it is not before they outweigh the newest snapshot: what a large state costs to
+    /// write down stays below what its entries cost.
+    fn due_within(&self, entries: &Entries, newest_bytes: u64) -> Option<Index> {
         let (count, bytes) = (entries.last().distance(entries.first()) + 1, entries.bytes().len());
-        let (most_entries, most_bytes) = self.every;
+        let (most_entries, most_bytes) = (self.every.0, self.every.1.max(newest_bytes));
         let (mut counted, mut counted_bytes) = self.since;
         if counted + count < most_entries && counted_bytes.saturating_add(bytes as u64) < most_bytes
         {
@@ -130,7 +132,8 @@ impl Replica {
     /// Hands entries to the state machine, and has a snapshot taken after the one where it is due.
     pub(super) fn hand_out(&mut self, entries: Entries, out: &mut Vec<ReplicaEffect>) {
         let mut rest = entries;
-        while let Some(due) = self.snapshots.due_within(&rest) {
+        let newest_bytes = self.raft.snapshot().map_or(0, |id| id.bytes);
+        while let Some(due) = self.snapshots.due_within(&rest, newest_bytes) {
             let (first, last) = (rest.first(), rest.last());
             let part = rest.part(first, due).expect("the entry is one of these");
             self.hand_out_part(part, out);

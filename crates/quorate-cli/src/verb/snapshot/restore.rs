@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match names.as_slice() {
         [name] => println!("{}: {name}", directory.display()),
         names => {
-            names.iter().for_each(|name| println!("{}: {name}", directory.join(name).display()))
+            names.iter().for_each(|name| println!("{}: {name}", directory.join(name).display()));
         }
     }
     Ok(())

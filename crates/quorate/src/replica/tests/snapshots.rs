@@ -83,6 +83,25 @@ fn bytes_make_one_due_as_entries_do() {
 }
 
 #[test]
+fn entries_outweigh_the_newest_snapshot_before_the_next() {
+    let limits = ReplicaConfig { snapshot_bytes: 100, ..config(u64::MAX) };
+    let mut world = World::with(1, limits);
+    let leader = world.leader();
+    let mut taken: Vec<SnapshotId> = Vec::new();
+    // Commands of two digits have 58 bytes each.
+    for number in 10..100 {
+        calls(&mut world, leader, number..number + 1);
+        let newest = world.hosts[leader].replica.snapshot();
+        taken.extend(newest.filter(|newest| taken.last() != Some(newest)));
+    }
+    assert!(taken.iter().filter(|id| id.bytes > 100).count() >= 2, "{taken:?}");
+    for pair in taken.windows(2) {
+        let between = pair[1].last.index.distance(pair[0].last.index);
+        assert_eq!(between, pair[0].bytes.max(100).div_ceil(58), "{taken:?}");
+    }
+}
+
+#[test]
 fn what_comes_due_while_one_is_taken_is_made_up_for() {
     let mut world = World::with(1, config(10));
     let leader = world.leader();
