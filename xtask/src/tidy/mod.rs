@@ -6,10 +6,12 @@
 //! - [`walls`]: which crate may use which, by each crate's own `cargo tree`.
 //! - [`length`]: lines per file and per function, with a ratchet that may only shrink.
 //! - [`text`]: module heads, bare task marks, trailing spaces, file sizes, the change log.
+//! - [`regressions`]: the tests of bugs that others shipped exist and say so.
 //! - [`scenarios`]: golden scenarios have a heading, and references to them exist.
 
 mod files;
 mod length;
+mod regressions;
 mod rust;
 mod scenarios;
 mod text;
@@ -58,6 +60,7 @@ pub(crate) fn run(root: &Path) -> Result<Vec<Finding>, String> {
     text::check(&sources, &mut findings);
     length::check(root, &sources, &mut findings)?;
     scenarios::check(&sources, &mut findings);
+    regressions::check(&sources, &mut findings);
     walls::check(root, &mut findings)?;
     findings.sort();
     Ok(findings)

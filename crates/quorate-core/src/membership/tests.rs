@@ -26,6 +26,7 @@ fn is_quorum_by_definition(membership: &Membership, set: &[NodeId]) -> bool {
     has(membership.voters()) && (membership.outgoing().is_empty() || has(membership.outgoing()))
 }
 
+/// R-RP1.
 #[test]
 fn quorums_are_majorities_of_both_halves() {
     let mut rng = Rng::new(1);
@@ -66,6 +67,7 @@ fn any_two_quorums_meet() {
     }
 }
 
+/// R-RP1.
 #[test]
 fn the_committed_index_is_the_highest_that_a_quorum_reached() {
     let mut rng = Rng::new(2);

@@ -72,6 +72,7 @@ fn never_cut(
     }
 }
 
+/// R-ST4.
 #[test]
 fn a_bit_flip_anywhere_in_what_was_acknowledged_is_never_cut_silently() {
     let (fs, expected) = closed(false);
@@ -108,6 +109,7 @@ fn a_lost_header_is_bounded_by_what_follows_it() {
     assert!(damage.first.is_some() && damage.last >= damage.first, "{damage:?}");
 }
 
+/// R-ST4.
 #[test]
 fn a_sector_of_zeros_in_what_was_acknowledged_is_never_cut_once_a_fence_is_there() {
     let (fs, expected) = closed(true);
@@ -395,6 +397,7 @@ proptest! {
     }
 }
 
+/// R-ST4.
 #[test]
 fn a_batch_of_another_history_of_the_same_segment_is_refused() {
     // The same segment, the same place, the same number and the same index: only the chain tells

@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 /// An acknowledgement before the local sync. A token is reported only when nothing that
-/// belongs to the log is unsynced, and survives a power loss at that very moment.
+/// belongs to the log is unsynced, and survives a power loss at that very moment (R-ST1, R-ST5).
 #[test]
 fn no_token_is_reported_before_its_sync() {
     let fs = FaultFs::new();
@@ -47,7 +47,7 @@ fn no_token_is_reported_before_its_sync() {
 }
 
 /// A sync fails, the pages count as clean, the next sync succeeds. The log stops at the
-/// first failure and acknowledges nothing more.
+/// first failure and acknowledges nothing more (R-ST3).
 #[test]
 fn after_a_failed_sync_nothing_is_acknowledged() {
     for fault in [Fault::SyncLosesData, Fault::SyncForgets, Fault::Fails] {
@@ -73,7 +73,7 @@ fn after_a_failed_sync_nothing_is_acknowledged() {
 
 /// The process dies, the machine does not, and the next process reads pages
 /// that the cache calls clean and the device never got. It must write them again before it counts
-/// on them.
+/// on them (R-ST3).
 #[test]
 fn what_only_the_cache_holds_is_written_again_at_the_next_start() {
     let fs = FaultFs::new();
@@ -145,7 +145,7 @@ fn a_power_failure_after_a_killed_opening_leaves_term_and_vote() {
     }
 }
 
-/// A repaired tail is never appended to, and a second recovery ends where the first did.
+/// A repaired tail is never appended to, and a second recovery ends where the first did (R-ST4).
 #[test]
 fn a_second_recovery_after_a_torn_tail_loses_nothing() {
     for seed in 0..200 {
@@ -200,7 +200,7 @@ fn a_segment_has_its_name_before_its_first_batch() {
     ghost.check(&mut open(fs.reboot()).unwrap());
 }
 
-/// A recycled file with records of an earlier use passes for a segment.
+/// A recycled file with records of an earlier use passes for a segment (R-ST4).
 #[test]
 fn an_old_segment_under_another_name_is_refused() {
     let fs = FaultFs::new();
@@ -288,7 +288,7 @@ fn a_founding_record_is_there_in_full_or_not_at_all() {
 }
 
 /// Two appends complete in reverse. One batch is under way at a time, and what shares it
-/// completes with it.
+/// completes with it (R-ST9).
 #[test]
 fn no_token_completes_before_an_earlier_one() {
     let fs = FaultFs::new();

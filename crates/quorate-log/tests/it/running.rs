@@ -87,6 +87,7 @@ fn no_step_does_more_than_one_operation() {
     }
 }
 
+/// R-ST9.
 #[test]
 fn tokens_complete_in_order_whatever_their_writes_hold() {
     let fs = FaultFs::new();
@@ -108,6 +109,7 @@ fn tokens_complete_in_order_whatever_their_writes_hold() {
     assert_eq!(last, 7);
 }
 
+/// R-RP7.
 #[test]
 fn the_first_failure_is_final_wherever_it_strikes() {
     let mut number = 0;
@@ -145,6 +147,7 @@ fn the_first_failure_is_final_wherever_it_strikes() {
     assert!(number > 150, "{number}");
 }
 
+/// R-ST8.
 #[test]
 fn a_full_disk_says_so() {
     let fs = FaultFs::new();

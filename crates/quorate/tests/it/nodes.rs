@@ -99,6 +99,7 @@ async fn nothing_is_served_before_the_cluster_is_founded() {
     cluster.shut_down_all().await;
 }
 
+/// R-RP10.
 #[tokio::test]
 async fn a_panic_in_the_state_machine_stops_the_node_and_names_the_entry() {
     let cluster = Cluster::start(1).await;

@@ -168,6 +168,7 @@ fn operations(script: &Script) -> u64 {
     fs.operations() - before.operations()
 }
 
+/// R-ST6.
 #[test]
 fn a_crash_at_every_operation_leaves_a_whole_snapshot_and_what_follows_it() {
     let script = Script::new();
@@ -242,6 +243,7 @@ fn after_a_failure_the_same_store_does_it_again() {
     }
 }
 
+/// R-ST8.
 #[test]
 fn a_full_disk_stops_no_node() {
     let script = Script::new();

@@ -38,6 +38,7 @@ fn a_flip_of_any_bit_refuses_the_directory_and_changes_nothing() {
     }
 }
 
+/// R-ST6.
 #[test]
 fn a_partial_file_is_never_taken_for_whole() {
     // R-ST6, as RaftKeeper shipped it: a file that was cut off counts as a snapshot.

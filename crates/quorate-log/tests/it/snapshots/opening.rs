@@ -20,6 +20,7 @@ fn plant(fs: &FaultFs, last: EntryId) {
     fs.plant(&name(last), &bytes);
 }
 
+/// R-ST6.
 #[test]
 fn the_newest_is_the_one_with_the_highest_index_whatever_the_terms() {
     // hashicorp/raft #395: sorted by term first, the newest was the one that was removed.
@@ -72,6 +73,7 @@ fn a_log_that_goes_back_to_its_beginning_needs_no_snapshot() {
     assert_eq!(again.report.damaged_snapshots.len(), 1);
 }
 
+/// R-ST7.
 #[test]
 fn a_log_without_its_snapshot_is_refused() {
     let fs = FaultFs::new();
@@ -99,6 +101,7 @@ fn a_log_without_its_snapshot_is_refused() {
     assert!(matches!(error, OpenError::SnapshotDamaged { .. }), "{error}");
 }
 
+/// R-ST7.
 #[test]
 fn an_install_that_a_crash_cut_in_two_is_finished_before_anybody_sees_the_log() {
     // Ahead of the log; beside a suffix that conflicts with it; in a term that was never written.

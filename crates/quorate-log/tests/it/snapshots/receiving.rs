@@ -65,6 +65,7 @@ fn a_restart_goes_on_after_the_last_whole_block() {
     }
 }
 
+/// R-ST3.
 #[test]
 fn what_a_failed_sync_left_in_the_cache_is_written_again() {
     let (stored, bytes) = elsewhere(at(50), BYTES);

@@ -126,6 +126,7 @@ fn a_frozen_file_is_still_made_and_read() {
     assert_eq!(hex, frozen, "version 1 is frozen");
 }
 
+/// R-ST5.
 #[test]
 fn the_name_is_made_durable_before_anybody_hears_of_it() {
     let fs = FaultFs::new();

@@ -289,7 +289,7 @@ fn entries_that_leave_a_gap_or_do_not_follow_are_not_taken() {
 }
 
 /// The range that an append names is rewritten on disk while it is read back: the bytes must not be
-/// sent under the old names.
+/// sent under the old names (R-RP6).
 #[test]
 fn entries_read_back_are_attached_only_to_the_append_that_names_them() {
     let config = ReplicaConfig { tail_bytes: 1, ..ReplicaConfig::default() };
@@ -319,6 +319,7 @@ fn entries_read_back_are_attached_only_to_the_append_that_names_them() {
     assert_eq!(world.hosts[away].applied, world.hosts[leader].applied);
 }
 
+/// R-RP6.
 #[test]
 fn committed_entries_that_cannot_be_read_back_stop_the_node() {
     let config = ReplicaConfig { tail_bytes: 1, ..ReplicaConfig::default() };

@@ -102,6 +102,7 @@ fn state_and_log_time_come_back_from_the_disk() {
     }
 }
 
+/// R-RP8.
 #[test]
 fn a_log_longer_than_memory_is_replayed_and_sent_in_pieces() {
     let config = ReplicaConfig { tail_bytes: 500, apply_bytes: 300, ..ReplicaConfig::default() };
@@ -124,6 +125,7 @@ fn a_log_longer_than_memory_is_replayed_and_sent_in_pieces() {
     assert_eq!(world.hosts[away].applied, world.hosts[leader].applied);
 }
 
+/// R-RP8.
 #[test]
 fn the_state_machine_is_handed_no_more_than_it_can_take() {
     let config = ReplicaConfig { apply_bytes: 300, ..ReplicaConfig::default() };
@@ -145,6 +147,7 @@ fn the_state_machine_is_handed_no_more_than_it_can_take() {
     world.until("replies", |w| w.hosts[leader].replies.len() == 100);
 }
 
+/// R-RP10.
 #[test]
 fn calls_are_refused_while_the_state_machine_is_far_behind() {
     let config = ReplicaConfig { apply_bytes: 1, max_apply_backlog: 5, ..ReplicaConfig::default() };

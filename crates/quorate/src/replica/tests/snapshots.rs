@@ -51,6 +51,7 @@ fn every_node_takes_it_at_the_same_entry_and_its_log_begins_there() {
     }
 }
 
+/// R-ST2.
 #[test]
 fn a_snapshot_says_where_it_ends() {
     let mut world = World::with(3, config(10));
@@ -101,6 +102,7 @@ fn entries_outweigh_the_newest_snapshot_before_the_next() {
     }
 }
 
+/// R-SN3.
 #[test]
 fn what_comes_due_while_one_is_taken_is_made_up_for() {
     let mut world = World::with(1, config(10));
@@ -165,6 +167,7 @@ fn a_node_that_was_away_gets_state_and_log_from_a_snapshot() {
     world.until("again", |w| w.hosts[away].applied == w.hosts[leader].applied);
 }
 
+/// R-ST7, R-SN4.
 #[test]
 fn an_interrupted_installation_is_completed_by_the_next_start() {
     let mut world = World::with(3, config(10));

@@ -156,6 +156,7 @@ fn an_idle_connection_is_closed_and_made_again_when_it_is_needed() {
     });
 }
 
+/// R-RP10.
 #[test]
 fn a_peer_that_takes_no_chunks_still_gets_heartbeats_and_what_was_queued_is_reported() {
     run(async {
@@ -343,6 +344,7 @@ fn a_founding_message_on_the_bulk_channel_ends_it() {
     bulk_ends_with(&ask.unwrap().to_vec(), false, |counts| counts.bad_messages, 0);
 }
 
+/// R-RP9.
 #[test]
 fn a_connection_cut_inside_a_chunk_hands_over_the_whole_ones() {
     let bytes = [good_chunk(), good_chunk()[..600].to_vec()].concat();
