@@ -59,6 +59,13 @@ const WALLS: &[Wall] = &[
         never: RUNTIME,
     },
     Wall {
+        name: "quorate-lab",
+        features: &["--all-features"],
+        ours: &["quorate-core", "quorate-log", "quorate", "quorate-sim"],
+        named: None,
+        never: &["hyper", "h2", "tonic", "axum", "rustls"],
+    },
+    Wall {
         name: "quorate-kv",
         features: &[],
         ours: &["quorate-core", "quorate-log", "quorate"],

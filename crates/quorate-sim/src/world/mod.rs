@@ -21,7 +21,6 @@ mod node;
 mod noting;
 pub(crate) mod observed;
 pub mod plan;
-mod queue;
 mod replay;
 pub mod script;
 mod sessions;
@@ -56,13 +55,13 @@ use self::disaster::{Mending, Upcoming};
 use self::network::Network;
 use self::node::{Ends, LocalClock, Node, State};
 use self::plan::Chances;
-use self::queue::Queue;
 use self::replay::Executed;
 use self::script::Orders;
 use self::sessions::Resend;
 use self::workload::Workload;
 use crate::invariants::bounds::Caps;
 use crate::invariants::{Broken, Facts};
+use crate::queue::Queue;
 use crate::rng::Rng;
 
 /// Bytes of a segment on a virtual disk: small, so that logs roll over often.

@@ -3,6 +3,9 @@
 //! The heap holds keys alone, one number each, because they move on every step; events stay where
 //! they are put until their time comes. A parent has four children: half as many levels as with
 //! two, and the children of one parent lie side by side.
+//!
+//! Times are numbers, of whatever unit. Two events of one time come in the order they were planned in,
+//! so that the queue of a run is the same in every run.
 
 /// Children of a place in the heap.
 const CHILDREN: usize = 4;
@@ -13,7 +16,7 @@ const NUMBER_BITS: u32 = 64 - SLOT_BITS;
 
 /// Events to come.
 #[derive(Debug)]
-pub(super) struct Queue<E> {
+pub struct Queue<E> {
     /// Time, number and slot of each, from the highest bits down; none is below its parent.
     due: Vec<u128>,
     events: Vec<Option<E>>,
@@ -23,18 +26,31 @@ pub(super) struct Queue<E> {
     planned: u64,
 }
 
+impl<E> Default for Queue<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<E> Queue<E> {
-    pub(super) const fn new() -> Self {
+    /// An empty queue.
+    #[must_use]
+    pub const fn new() -> Self {
         Self { due: Vec::new(), events: Vec::new(), free: Vec::new(), planned: 0 }
     }
 
     /// Events planned so far.
-    pub(super) const fn planned(&self) -> u64 {
+    #[must_use]
+    pub const fn planned(&self) -> u64 {
         self.planned
     }
 
     /// Plans an event, after whatever is planned for the same time.
-    pub(super) fn push(&mut self, at: u64, event: E) {
+    ///
+    /// # Panics
+    ///
+    /// When 2^24 events are planned at a time, or 2^40 in all.
+    pub fn push(&mut self, at: u64, event: E) {
         self.planned += 1;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.events.push(None);
@@ -49,7 +65,7 @@ impl<E> Queue<E> {
     }
 
     /// Takes the next event, if it is due by then, and says when it is due.
-    pub(super) fn pop_before(&mut self, until: u64) -> Option<(u64, E)> {
+    pub fn pop_before(&mut self, until: u64) -> Option<(u64, E)> {
         let key = *self.due.first()?;
         let at = u64::try_from(key >> 64).expect("half of 128 bits");
         if at > until {
@@ -66,7 +82,7 @@ impl<E> Queue<E> {
     }
 
     /// Forgets the events that `goes` picks and that are due after then.
-    pub(super) fn forget_after(&mut self, then: u64, goes: impl Fn(&E) -> bool) {
+    pub fn forget_after(&mut self, then: u64, goes: impl Fn(&E) -> bool) {
         let Self { due, events, free, .. } = self;
         due.retain(|key| {
             let slot = slot_of(*key);
@@ -82,7 +98,7 @@ impl<E> Queue<E> {
     }
 
     /// Lets the events that `hurries` picks be due at once, in the order of their plans.
-    pub(super) fn hurry(&mut self, now: u64, hurries: impl Fn(&E) -> bool) {
+    pub fn hurry(&mut self, now: u64, hurries: impl Fn(&E) -> bool) {
         for key in &mut self.due {
             if self.events[slot_of(*key)].as_ref().is_some_and(&hurries) {
                 *key = u128::from(now) << 64 | *key & u128::from(u64::MAX);

@@ -1,0 +1,18 @@
+//! The labs that teach Raft, on one core: their interfaces, their networks, their scenarios; and a
+//! place to put a Raft of your own through all of it.
+//!
+//! - [`raft::LabRaft`] is what a Raft offers to the lab; [`engine::QuorateRaft`] is Quorate's, the
+//!   same replica that runs in production behind another shell.
+//! - [`context::Context`] is clock, tasks and randomness. [`context::VirtualTime`] runs a whole
+//!   cluster in no time, and a seed replays exactly for whoever asks nothing but the context;
+//!   [`context::RealTime`] runs the same code on tokio.
+//! - [`network::Network`] is what lies between peers, in the three models of the labs, with the
+//!   counts that their budgets are written in.
+//! - [`persister::Persister`] is what a peer has left after a crash.
+#![forbid(unsafe_code)]
+
+pub mod context;
+pub mod engine;
+pub mod network;
+pub mod persister;
+pub mod raft;
