@@ -104,10 +104,11 @@ impl<M: StateMachine> Applier<M> {
         self.sessions.view(self.log_time_ms)
     }
 
-    /// The state as it stands, as what a snapshot holds: what clients were answered, then the
-    /// machine. Costs what the machine's own view costs.
+    /// The state as it stands, as what a snapshot holds: how many commands were executed, what
+    /// clients were answered, then the machine. Costs what the machine's own view costs.
     pub fn view(&mut self) -> ApplierView<M::View> {
-        ApplierView { sessions: Some(self.sessions_view()), machine: self.machine.view() }
+        let head = Some((self.application_index, self.sessions_view()));
+        ApplierView { head, machine: self.machine.view() }
     }
 
     /// Replaces the state by that of a snapshot which ends with the entry `last`.
@@ -127,9 +128,12 @@ impl<M: StateMachine> Applier<M> {
     ) -> Result<(), SnapshotError> {
         assert!(last >= self.applied, "a state is never replaced by an earlier one");
         self.applying = last;
-        let mut length = [0; 8];
-        from.read_exact(&mut length)?;
-        let length = u64::from_le_bytes(length);
+        let mut number = || -> io::Result<u64> {
+            let mut bytes = [0; 8];
+            from.read_exact(&mut bytes)?;
+            Ok(u64::from_le_bytes(bytes))
+        };
+        let (executed, length) = (number()?, number()?);
         let mut sessions = Vec::new();
         // As long as it says, and no longer than there are bytes: nothing is reserved for it.
         (&mut *from).take(length).read_to_end(&mut sessions)?;
@@ -141,7 +145,8 @@ impl<M: StateMachine> Applier<M> {
             return Err(SnapshotError::Malformed("the machine left bytes of it unread".to_owned()));
         }
         self.applied = last;
-        self.application_index = meta.application_index;
+        // The log holds more commands than were executed, where some of a session came twice.
+        self.application_index = executed;
         self.log_time_ms = meta.log_time_ms;
         Ok(())
     }
@@ -251,15 +256,17 @@ impl<M: StateMachine> Applier<M> {
 /// The state of an applier at one moment.
 #[derive(Debug)]
 pub struct ApplierView<V> {
-    /// Until they were written: their length in 8 bytes, then they.
-    sessions: Option<SessionsView>,
+    /// Until they were written: commands executed and the length of the sessions, in 8 bytes each,
+    /// then the sessions.
+    head: Option<(u64, SessionsView)>,
     machine: V,
 }
 
 impl<V: SnapshotView> SnapshotView for ApplierView<V> {
     fn next(&mut self, room: &mut Vec<u8>) -> Result<bool, SnapshotError> {
-        if let Some(sessions) = self.sessions.take() {
+        if let Some((executed, sessions)) = self.head.take() {
             let length = sessions.encoded_bytes() as u64;
+            room.extend_from_slice(&executed.to_le_bytes());
             room.extend_from_slice(&length.to_le_bytes());
             sessions.encode(room);
         }
@@ -484,11 +491,12 @@ mod tests {
             &[
                 (EntryKind::Session, 0, 0, 0, OPEN),
                 (EntryKind::Command, 1, 1, 0, command),
+                (EntryKind::Command, 1, 1, 0, command),
                 (EntryKind::Command, 0, 0, 0, command),
             ],
         );
         let second = of_session(
-            4,
+            5,
             &[
                 (EntryKind::Command, 1, 1, 0, command),
                 (EntryKind::Command, 1, 2, 1, command),
@@ -505,21 +513,21 @@ mod tests {
             client_urls: Vec::new(),
         };
         let roster = std::sync::Arc::new(crate::roster::Roster::of_voters([member]).unwrap());
-        let (application_index, log_time_ms) = (whole.application_index(), whole.log_time_ms());
-        let meta = SnapshotMeta { roster, log_time_ms, application_index };
+        // Three commands are in the log, of which two were executed.
+        let meta = SnapshotMeta { roster, log_time_ms: whole.log_time_ms(), application_index: 3 };
         let mut restored = Applier::new(Places::default());
-        restored.restore(Index(3), &meta, &mut &bytes[..]).unwrap();
-        assert_eq!((restored.applied(), restored.application_index()), (Index(3), 2));
+        restored.restore(Index(4), &meta, &mut &bytes[..]).unwrap();
+        assert_eq!((restored.applied(), restored.application_index()), (Index(4), 2));
         assert_eq!(written(&mut restored), bytes);
         assert_eq!(outcomes(&mut restored, &second), outcomes(&mut whole, &second));
         assert_eq!(written(&mut restored), written(&mut whole), "byte for byte");
         assert_eq!(restored.machine().0, whole.machine().0);
         for length in 0..bytes.len() {
             let mut cut = Applier::new(Places::default());
-            cut.restore(Index(3), &meta, &mut &bytes[..length]).unwrap_err();
+            cut.restore(Index(4), &meta, &mut &bytes[..length]).unwrap_err();
         }
         let longer = [bytes.as_slice(), &[0]].concat();
-        restored.restore(Index(6), &meta, &mut &longer[..]).unwrap_err();
+        restored.restore(Index(7), &meta, &mut &longer[..]).unwrap_err();
     }
 
     #[test]

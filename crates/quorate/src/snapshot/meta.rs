@@ -1,5 +1,5 @@
 //! What stands in a snapshot beside the state: who belongs to the cluster, and how far log time and
-//! the application's own count of commands had come.
+//! the count of commands had come.
 //!
 //! The same bytes go with the base of the log, of which they say the same.
 
@@ -18,7 +18,8 @@ pub struct SnapshotMeta {
     pub roster: Arc<Roster>,
     /// The log's time, in milliseconds.
     pub log_time_ms: u64,
-    /// Commands up to and with the entry.
+    /// Commands in the log up to and with the entry. Fewer were executed where some of a session came
+    /// twice; how many stands with the state.
     pub application_index: u64,
 }
 
