@@ -85,6 +85,13 @@ impl Config {
         self.snapshot_window_bytes
     }
 
+    /// Bytes of a snapshot that may leave for one peer per second; zero is as many as the window lets
+    /// through.
+    #[must_use]
+    pub const fn snapshot_bytes_per_second(&self) -> u64 {
+        self.snapshot_bytes_per_second
+    }
+
     /// Bytes of entries that the log keeps for those who receive a snapshot, or are behind.
     #[must_use]
     pub const fn retain_bytes(&self) -> u64 {

@@ -7,11 +7,13 @@
 //!   longer ([`LATE`] counts those);
 //! - a command that was asked for after the mending is acknowledged within five;
 //! - from then on every request to the healthy part is answered, about as many as are offered;
-//! - whatever was committed by five is executed on all of the healthy part by ten. What has to be
-//!   transferred takes no time of its own: links that stand carry whatever comes;
+//! - whatever was committed by five is executed on all of the healthy part by ten;
 //! - when the others are mended, too, they have caught up within ten;
 //! - a leader that all others can hear keeps leading in its term, though one node does not hear it;
 //! - a leader that hears nobody, though all others hear it, is replaced within five.
+//!
+//! What has to be transferred takes no time of its own, for links that stand carry whatever comes;
+//! except a snapshot, whose pieces go by the window and the pace of the settings.
 
 use core::time::Duration;
 
@@ -35,6 +37,8 @@ struct Recovery<'a, M: StateMachine + Default, W> {
     mended: Duration,
     /// The longest election timeout.
     timeout: Duration,
+    /// How long a snapshot may be under way to a node that lags behind.
+    transfer: Duration,
 }
 
 /// Mends a quorum or everything, then what is left, and watches the cluster recover.
@@ -48,7 +52,8 @@ pub(crate) fn check<M: StateMachine + Default, W: Workload<M>>(
 ) -> Result<(), Broken> {
     let before = world.requests();
     world.heal_quorum();
-    let mut recovery = Recovery { mended: world.now(), world, timeout };
+    let transfer = world.transfer_time();
+    let mut recovery = Recovery { mended: world.now(), world, timeout, transfer };
     recovery.elects()?;
     recovery.writes(before)?;
     recovery.serves()?;
@@ -64,6 +69,11 @@ impl<M: StateMachine + Default, W: Workload<M>> Recovery<'_, M, W> {
     fn bound(&self, timeouts: u32) -> Duration {
         let patience = if mutant!(EndlessPatience) { 100 } else { 1 };
         self.mended + self.timeout * timeouts * patience
+    }
+
+    /// When everybody has caught up.
+    fn all_by(&self) -> Duration {
+        self.bound(10) + self.transfer
     }
 
     /// Lets the world go on until the condition holds; says whether it did by then.
@@ -115,7 +125,8 @@ impl<M: StateMachine + Default, W: Workload<M>> Recovery<'_, M, W> {
 
     /// Answers all that it is asked, and brings everybody up to date.
     fn serves(&mut self) -> Result<(), Broken> {
-        let began = (self.mended + self.timeout * 5).max(self.world.now());
+        let ready = self.mended + self.timeout * 5 + self.transfer;
+        let began = ready.max(self.world.now());
         self.by(began, |_| false)?;
         let goal = self.world.commit();
         let (offered, answered) = (self.count("offered"), self.count("acknowledged"));
@@ -130,7 +141,7 @@ impl<M: StateMachine + Default, W: Workload<M>> Recovery<'_, M, W> {
             let what = format!("{answered} requests were answered while {offered} were offered");
             return self.broken(&what);
         }
-        if self.by(self.bound(10), |world| world.has_executed(goal))? {
+        if self.by(self.all_by(), |world| world.has_executed(goal))? {
             return Ok(());
         }
         self.broken(&format!(
@@ -144,10 +155,10 @@ impl<M: StateMachine + Default, W: Workload<M>> Recovery<'_, M, W> {
 
     /// The rest was mended, too.
     fn catches_up(&mut self) -> Result<(), Broken> {
-        self.mended = self.world.now();
+        (self.mended, self.transfer) = (self.world.now(), self.world.transfer_time());
         // What was offered last is under way yet.
         self.by(self.mended + self.timeout, |_| false)?;
-        if self.by(self.bound(10), World::has_converged)? {
+        if self.by(self.all_by(), World::has_converged)? {
             return Ok(());
         }
         self.broken("nodes that were mended last do not catch up")
@@ -172,7 +183,7 @@ impl<M: StateMachine + Default, W: Workload<M>> Recovery<'_, M, W> {
             );
         }
         self.world.cut_way(leader, deaf, false);
-        if self.by(self.bound(10), World::has_converged)? {
+        if self.by(self.all_by(), World::has_converged)? {
             return Ok(());
         }
         self.broken("a node that hears its leader again does not catch up")
@@ -199,7 +210,7 @@ impl<M: StateMachine + Default, W: Workload<M>> Recovery<'_, M, W> {
         }
         others().for_each(|node| self.world.cut_way(node, leader, false));
         self.mended = self.world.now();
-        if self.by(self.bound(10), World::has_converged)? {
+        if self.by(self.all_by(), World::has_converged)? {
             return Ok(());
         }
         self.broken("a leader of before that hears the others again does not catch up")

@@ -26,7 +26,7 @@ enum Needs {
 }
 
 /// What a cluster goes through, by the names of the world's counters.
-const STEPS: [(&str, Needs); 17] = [
+const STEPS: [(&str, Needs); 24] = [
     ("acknowledged", Needs::Nothing),
     ("dry run", Needs::Nothing),
     ("campaign", Needs::Nothing),
@@ -42,6 +42,13 @@ const STEPS: [(&str, Needs); 17] = [
     ("sent again", Needs::Faults),
     ("duplicates", Needs::Faults),
     ("session expired", Needs::Faults),
+    ("snapshot taken", Needs::Faults),
+    ("log begins later", Needs::Faults),
+    ("snapshot restored", Needs::Faults),
+    ("piece stored", Needs::Network),
+    ("snapshot received", Needs::Network),
+    ("snapshot resumed", Needs::Network),
+    ("interrupted installation completed", Needs::Network),
     ("just a quorum mended", Needs::Network),
     ("partitions overlap", Needs::Network),
 ];

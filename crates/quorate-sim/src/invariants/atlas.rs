@@ -146,9 +146,14 @@ impl Due<'_> {
         (0..self.log.len()).find(|at| found.get(*at) != self.log.get(*at)).map(|at| at + 1)
     }
 
-    /// Whether term and vote are those that were durable, or of a write under way.
-    pub(super) fn allows(&self, found: HardState) -> bool {
+    /// Whether term and vote are those that were durable, or of a write under way; or no vote in the
+    /// term in which a snapshot ends that took the log's place, `base`, while the term of the leader
+    /// that sent it was being written.
+    pub(super) fn allows(&self, found: HardState, base: Term) -> bool {
         let found = (found.term, found.vote);
-        found == self.durable || self.pending.iter().any(|write| write.vote == Some(found))
+        let later = |write: &Pending| write.vote.is_some_and(|(term, _)| term >= base);
+        found == self.durable
+            || self.pending.iter().any(|write| write.vote == Some(found))
+            || found == (base, None) && base > self.durable.0 && self.pending.iter().any(later)
     }
 }

@@ -75,6 +75,8 @@ pub(crate) struct Caps {
     outbox: usize,
     inflight: usize,
     inflight_bytes: u64,
+    /// Bytes of pieces of a snapshot that are under way to one peer.
+    pieces: u64,
 }
 
 impl Caps {
@@ -92,6 +94,7 @@ impl Caps {
             outbox: config.outbox_bytes.max(append + MESSAGE_HEAD),
             inflight: raft.max_inflight_messages(),
             inflight_bytes: window as u64,
+            pieces: raft.snapshot_window_bytes() + u64::from(raft.snapshot_chunk_bytes()),
         }
     }
 }
@@ -119,6 +122,9 @@ impl Facts {
             ("bytes of messages held back for a peer", status.held_bytes, caps.outbox),
             ("proposals, each of an entry to be executed", status.proposals, in_log),
         ];
+        // What was read for a peer before it lost its place may be read yet.
+        let pieces = 2 * caps.pieces * status.raft.peers.len().max(1) as u64;
+        within(node, "bytes of pieces to read", status.piece_bytes, pieces)?;
         for (what, is, most) in held {
             within(node, what, is as u64, most as u64)?;
         }
@@ -128,6 +134,10 @@ impl Facts {
 
 fn check_window(node: usize, caps: &Caps, peer: &PeerStatus) -> Result<(), Broken> {
     within(node, "appends under way to a peer", peer.inflight as u64, caps.inflight as u64)?;
+    if let Some(transfer) = &peer.transfer {
+        let under_way = transfer.sent - transfer.acked;
+        within(node, "bytes of a snapshot under way to a peer", under_way, caps.pieces)?;
+    }
     within(node, "bytes under way to a peer", peer.inflight_bytes, caps.inflight_bytes)
 }
 

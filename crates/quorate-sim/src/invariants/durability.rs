@@ -2,7 +2,8 @@
 //! after any crash.
 
 use quorate_core::{
-    AppendReply, Envelope, HardState, Index, Message, PeerStatus, PersistToken, Term, mutant,
+    AppendReply, EntryId, Envelope, HardState, Index, Message, PeerStatus, PersistToken, Term,
+    mutant,
 };
 use quorate_log::Log;
 use quorate_log::fault::FaultFs;
@@ -108,11 +109,15 @@ impl Facts {
         hard_state: HardState,
         log: &mut Log<FaultFs>,
     ) -> Result<(), Broken> {
+        if log.base() != EntryId::ZERO {
+            // It may have been the last that the disk did, or what opening completed.
+            self.begins_after(node, log.base())?;
+        }
         let found = self.read_log(node, log)?;
         let lost = |what: String| Err(Broken::new("no silent loss", what));
         if mutant!(RestartsForgiven) {
             self.votes.retain(|(_, voter), _| *voter != self.ids[node]);
-        } else if !self.due(node).allows(hard_state) {
+        } else if !self.due(node).allows(hard_state, log.base().term) {
             let (term, vote) = self.nodes[node].durable_vote;
             return lost(format!(
                 "{} came back with {hard_state:?}; {term} and {vote:?} were durable",
@@ -144,7 +149,11 @@ impl Facts {
     /// # Errors
     ///
     /// When an entry is missing, or another one is there.
-    pub fn reads_back(&self, node: usize, log: &mut Log<FaultFs>) -> Result<(), Broken> {
+    pub fn reads_back(&mut self, node: usize, log: &mut Log<FaultFs>) -> Result<(), Broken> {
+        if log.base() != EntryId::ZERO {
+            // It may be durable, and about to be reported.
+            self.begins_after(node, log.base())?;
+        }
         let found = self.read_log(node, log)?;
         let facts = &self.nodes[node];
         let missing = self.due(node).first_missing(&found);
@@ -158,7 +167,17 @@ impl Facts {
     }
 
     fn read_log(&self, node: usize, log: &mut Log<FaultFs>) -> Result<Vec<Link>, Broken> {
-        let mut found: Vec<Link> = Vec::new();
+        let base = log.base();
+        let covered = usize::try_from(base.index.0).expect("logs are short");
+        let is_covered = self.nodes[node].covered >= base.index && covered <= self.committed.len();
+        if !is_covered
+            || link_at(&self.committed, base.index).map_or(Term::ZERO, |l| l.term) != base.term
+        {
+            let what =
+                format!("the log of {} begins after {base}, which nothing covers", Name(node));
+            return Err(Broken::new("a snapshot covers what a log gives up", what));
+        }
+        let mut found: Vec<Link> = self.committed[..covered].to_vec();
         let last = log.last().index;
         while end_of(&found) < last {
             let first = end_of(&found).next();

@@ -14,6 +14,7 @@ mod elections;
 mod logs;
 mod order;
 mod reads;
+mod snapshots;
 
 use std::collections::BTreeMap;
 
@@ -87,6 +88,8 @@ pub struct NodeFacts {
     unstable_bytes: usize,
     /// Term and vote that the disk would give back now, at least.
     pub durable_vote: (Term, Option<NodeId>),
+    /// What a durable snapshot there covers.
+    pub(crate) covered: Index,
     /// What was damaged on its disk.
     damage: atlas::Damage,
     /// Where it stood last.
@@ -143,6 +146,8 @@ pub struct Facts {
     clients: clients::Clients,
     /// What was known to be committed when a read came.
     reads: BTreeMap<(usize, ReadId), Index>,
+    /// Snapshots, by the index of their last entry.
+    snapshots: BTreeMap<u64, snapshots::Known>,
 }
 
 impl Facts {
@@ -163,6 +168,7 @@ impl Facts {
             replies: BTreeMap::new(),
             clients: clients::Clients::default(),
             reads: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
         }
     }
 

@@ -22,7 +22,8 @@ fn mended() -> Stores {
 }
 
 fn recovery(world: &mut Stores) -> Recovery<'_, Store, StoreWorkload> {
-    Recovery { mended: world.now(), world, timeout: usual_raft().election_timeout().1 }
+    let (mended, transfer) = (world.now(), world.transfer_time());
+    Recovery { mended, world, timeout: usual_raft().election_timeout().1, transfer }
 }
 
 fn assert_noticed(outcome: Result<(), Broken>, words: &str) {

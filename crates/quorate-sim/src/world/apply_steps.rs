@@ -9,7 +9,7 @@ use quorate::replica::{Origin, ReplicaInput};
 use quorate_core::Index;
 use quorate_log::Entries;
 
-use super::node::State;
+use super::node::{State, Work};
 use super::observed::OnPurpose;
 use super::plan::Fault;
 use super::trace::{TraceEvent, name};
@@ -36,7 +36,11 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         let Some(live) = self.nodes[node].live() else { return Ok(()) };
         live.apply_busy = false;
-        let Some((entries, answers)) = live.applying.pop_front() else { return Ok(()) };
+        let (entries, answers) = match live.applying.pop_front() {
+            Some(Work::Execute(entries, answers)) => (entries, answers),
+            Some(other) => return self.serve_snapshot(node, other),
+            None => return Ok(()),
+        };
         let mut replies = Vec::new();
         let applied = panic::catch_unwind(AssertUnwindSafe(|| {
             live.applier.apply(&entries, &answers, |origin, reply| replies.push((origin, reply)))
@@ -79,6 +83,22 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.note_progress(node, &entries, is_urgent);
         self.answer_reads(node);
         if more {
+            self.start_apply(node);
+        }
+        Ok(())
+    }
+
+    /// What the state machine does beside executing entries.
+    fn serve_snapshot(&mut self, node: usize, work: Work) -> Result<(), Broken> {
+        match work {
+            Work::Take(last, meta) => self.take_snapshot(node, last, meta),
+            Work::Restore(snapshot) => {
+                self.restore(node, &snapshot)?;
+                self.answer_reads(node);
+            }
+            Work::Execute(..) => unreachable!("entries are executed"),
+        }
+        if self.nodes[node].as_live().is_some_and(|live| !live.applying.is_empty()) {
             self.start_apply(node);
         }
         Ok(())

@@ -15,6 +15,9 @@ use super::{Event, World};
 /// How long frames are under way, at most, once everything is mended.
 const LINGERING: Duration = Duration::from_millis(500);
 
+/// The longest that a frame takes once everything is mended.
+pub(super) const SLOWEST: Duration = Duration::from_millis(10);
+
 /// How a node is once faults have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Health {
@@ -114,6 +117,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if let Some(live) = state.live() {
             live.applier.machine().calm_down();
             live.timer_at = None;
+            live.pieces_read_at = 0;
         }
         if matches!(state.state, State::Down) {
             let life = state.life;
@@ -145,6 +149,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                     | Event::ApplyStep { .. }
                     | Event::OpenStep { .. }
                     | Event::ReadBack { .. }
+                    | Event::SnapshotStep { .. }
+                    | Event::ReadPiece { .. }
             )
         });
     }
@@ -194,6 +200,21 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.well().all(|node| {
             self.nodes[node].as_live().is_some_and(|live| live.applier.applied() >= index)
         })
+    }
+
+    /// How long a snapshot may take from one node to another while nothing goes wrong: two of the
+    /// largest that there are, because another may have to follow the first.
+    pub(crate) fn transfer_time(&self) -> Duration {
+        let raft = &self.config.raft;
+        let (window, chunk) = (raft.snapshot_window_bytes(), raft.snapshot_chunk_bytes());
+        let bytes = self.facts.largest_snapshot();
+        // Each piece of a window is read and written.
+        let pieces = u32::try_from(window / u64::from(chunk)).unwrap_or(u32::MAX) + 1;
+        let round = SLOWEST * 2 + self.plan.disk * 3 * pieces;
+        let rounds = u32::try_from(bytes / window).unwrap_or(u32::MAX) + 2;
+        let pace = raft.snapshot_bytes_per_second();
+        let paced = (bytes * 1_000_000_000).checked_div(pace).map(Duration::from_nanos);
+        2 * (round * rounds + paced.unwrap_or_default())
     }
 
     /// Whether every node that is well has executed everything that is committed.

@@ -261,9 +261,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 return self.end_with_reply(call, &reply);
             }
             CallOutcome::Refused(code) => {
-                self.refuse_call(call.0)?;
                 // That a command is too large is an answer as good as any.
-                if code != RefusalCode::TooLarge {
+                let is_too_large = code == RefusalCode::TooLarge;
+                self.refuse_call(call.0, is_too_large)?;
+                if !is_too_large {
                     self.missed(call.0, "was refused");
                 }
                 End::Refused

@@ -4,10 +4,10 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use quorate::StateMachine;
 use quorate::applier::Applier;
 use quorate::replica::{Replica, ReplicaInput, ReplicaStart};
 use quorate::roster::FoundingRecord;
+use quorate::{SnapshotMeta, StateMachine};
 use quorate_log::fault::{FaultFs, Loss};
 use quorate_log::{OpenOptions, OpenProgress, Opening, Recovered};
 
@@ -132,45 +132,78 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if recovered.report.torn.is_some() {
             self.count("torn tail cut");
         }
+        if recovered.report.installed.is_some() {
+            self.count("interrupted installation completed");
+        }
+        let snapshot = recovered.snapshots.newest().cloned();
+        if let Some(snapshot) = &snapshot {
+            self.check_snapshot(node, snapshot)?;
+        }
         self.facts.recovered(node, recovered.hard_state, &mut recovered.log)?;
+        self.nodes[node].clock.begin(self.now);
+        self.facts.begins(node, recovered.boot.0, recovered.hard_state.term)?;
+        self.note_start(node, &recovered);
+        let live = self.live_from(node, recovered)?;
+        self.nodes[node].state = State::Up(Box::new(live));
+        if let Some(snapshot) = snapshot {
+            self.restore(node, &snapshot)?;
+            if self.nodes[node].as_live().is_none() {
+                return Ok(());
+            }
+        }
+        self.greet(node);
+        self.arm_timer(node);
+        self.give(node, ReplicaInput::Timer);
+        Ok(())
+    }
+
+    /// What runs on a node that recovered this.
+    fn live_from(
+        &mut self,
+        node: usize,
+        mut recovered: Recovered<FaultFs>,
+    ) -> Result<Live<M>, Broken> {
         let record = recovered.identity.founding.as_deref().map(FoundingRecord::decode);
         let Some(Ok(record)) = record else {
             let what = format!("{node} forgot that it was founded", node = Name(node));
             return Err(Broken::new("no silent loss", what));
         };
-        self.nodes[node].clock.begin(self.now);
-        let seed = self.nodes[node].lives.next_u64();
+        let log_time_ms = last_log_time(&mut recovered);
+        let at_base = SnapshotMeta::decode(&recovered.base_meta).ok();
+        let base_time_ms = at_base.as_ref().map_or(0, |meta| meta.log_time_ms);
+        let application_index = at_base.as_ref().map_or(0, |meta| meta.application_index);
         let boot = recovered.boot;
-        self.facts.begins(node, boot.0, recovered.hard_state.term)?;
-        self.note_start(node, &recovered);
         let replica = Replica::new(ReplicaStart {
             id: self.nodes[node].id,
             boot,
             config: self.config.clone(),
-            seed,
+            seed: self.nodes[node].lives.next_u64(),
             now: self.nodes[node].clock.local(self.now),
             hard_state: recovered.hard_state,
             base: recovered.base,
-            roster: Arc::new(record.roster),
-            application_index: 0,
-            snapshot: None,
-            log_time_ms: last_log_time(&mut recovered),
+            roster: at_base.map_or_else(|| Arc::new(record.roster), |meta| meta.roster),
+            application_index,
+            snapshot: recovered.snapshots.newest().cloned(),
+            log_time_ms: log_time_ms.max(base_time_ms),
             runs: recovered.runs,
             memberships: recovered.memberships,
             commit: recovered.commit,
         });
         let replica = replica.map_err(|error| {
-            Broken::new(
-                "recovery succeeds without damage",
-                format!("{node}: {error}", node = Name(node)),
-            )
+            let what = format!("{}: {error}", Name(node));
+            Broken::new("recovery succeeds without damage", what)
         })?;
         let machine = Observed::new(M::default(), self.workload.fingerprint());
         machine.panic_at(self.script.poison());
-        self.nodes[node].state = State::Up(Box::new(Live {
+        Ok(Live {
             boot,
             replica,
             log: recovered.log,
+            snapshots: recovered.snapshots,
+            snapshots_busy: false,
+            pieces_read_at: 0,
+            snapshots_hit: 0,
+            opening_part: false,
             applier: Applier::with_limits(machine, self.session_limits),
             inbox: Vec::new(),
             waking: false,
@@ -184,11 +217,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             read_hit: false,
             reads: Vec::new(),
             effects: Vec::new(),
-        }));
-        self.greet(node);
-        self.arm_timer(node);
-        self.give(node, ReplicaInput::Timer);
-        Ok(())
+        })
     }
 }
 

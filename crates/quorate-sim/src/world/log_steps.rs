@@ -106,6 +106,11 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.counts.persisted += 1;
                 self.give(node, ReplicaInput::Persisted(token));
             }
+            Progress::Compacted(base) => {
+                self.count("log begins later");
+                self.facts.begins_after(node, base)?;
+                self.give(node, ReplicaInput::Compacted(base));
+            }
             Progress::Fenced => {
                 self.trace.note(self.now, || TraceEvent::Fences { node: name(node) });
                 self.count("fence");

@@ -25,6 +25,7 @@ mod replay;
 pub mod script;
 mod sessions;
 mod shell;
+mod snapshot_steps;
 mod topology;
 pub mod trace;
 mod wire;
@@ -58,6 +59,7 @@ use self::plan::Chances;
 use self::replay::Executed;
 use self::script::Orders;
 use self::sessions::Resend;
+use self::snapshot_steps::Piece;
 use self::workload::Workload;
 use crate::invariants::bounds::Caps;
 use crate::invariants::{Broken, Facts};
@@ -116,6 +118,8 @@ enum Event {
     Fence { node: usize, life: u64 },
     Report { node: usize, life: u64 },
     ReadBack { node: usize, life: u64, wanted: Wanted },
+    SnapshotStep { node: usize, life: u64 },
+    ReadPiece { node: usize, life: u64, piece: Piece },
     Start { node: usize, life: u64 },
     Frame { number: u64, from: usize, to: usize, boot: BootCounter, bytes: Rc<Vec<u8>> },
     Connected { node: usize, life: u64, peer: usize, peer_life: u64 },
@@ -190,7 +194,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let record = founding_record(&ids);
         let node = |(at, id): (usize, &NodeId)| new_node(seed, at, *id, &record, &setup.plan);
         let nodes = ids.iter().enumerate().map(node).collect();
-        let config = replica_config(setup.raft.clone());
+        let mut config = replica_config(setup.raft.clone());
+        if Fault::ALL.iter().any(|fault| setup.plan.has(*fault)) {
+            draw_snapshots(&mut config, &setup.plan, &mut Rng::stream(seed, "snapshots", 0));
+        }
         let mut world = Self {
             plan: setup.plan.clone(),
             caps: Caps::of(&config),
@@ -353,6 +360,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             Event::ReadBack { node, life, wanted } => {
                 self.if_alive(node, life, |world, node| world.read_back(node, wanted))
             }
+            Event::SnapshotStep { node, life } => self.if_alive(node, life, Self::step_snapshots),
+            Event::ReadPiece { node, life, piece } => {
+                self.if_alive(node, life, |world, node| world.read_piece(node, piece))
+            }
             Event::Start { node, life } => self.if_alive(node, life, Self::start),
             Event::Frame { number, from, to, boot, bytes } => {
                 self.receive(number, (from, to), boot, &bytes)
@@ -468,6 +479,26 @@ fn new_node<M: StateMachine>(
         lives: Rng::stream(seed, "lives", at as u64),
         quiet: Rng::stream(seed, "quiet", at as u64),
     }
+}
+
+/// Snapshots are drawn, so that they are taken, sent in pieces and installed in nearly every world in
+/// which something goes wrong.
+fn draw_snapshots(config: &mut ReplicaConfig, plan: &Plan, rng: &mut Rng) {
+    // Where commands are large states are, too, and pieces are sixteen times as large.
+    let scale = if plan.has(Fault::Sizes) { 16 } else { 1 };
+    let chunk = (512_u32 << rng.range(0..5)) * scale;
+    let paces = [0, 100_000, 1_000_000];
+    let pace = paces[rng.index(paces.len())] * u64::from(scale);
+    let raft = config.raft.clone().change();
+    let raft = raft
+        .snapshot_chunk_bytes(chunk)
+        .snapshot_window_bytes(u64::from(chunk) * rng.range(2..16))
+        .snapshot_bytes_per_second(pace)
+        .keep_bytes(rng.range(0..16 << 10))
+        .retain_bytes(rng.range(8 << 10..64 << 10));
+    config.raft = raft.build().expect("the settings are sound");
+    config.snapshot_entries = rng.range(50..400);
+    config.snapshot_bytes = rng.range(16 << 10..256 << 10);
 }
 
 fn replica_config(raft: Config) -> ReplicaConfig {

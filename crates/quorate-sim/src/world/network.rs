@@ -220,7 +220,7 @@ impl Network {
             }
         };
         if self.calm {
-            delay = delay.min(Duration::from_millis(10));
+            delay = delay.min(super::calm::SLOWEST);
         }
         let is_long = tail.is_some();
         let mut passes = if is_long { Passes::Others } else { Passes::Nobody };

@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 
 use quorate::applier::Applier;
 use quorate::replica::{Origin, Replica, ReplicaEffect, ReplicaInput};
-use quorate_core::{BootCounter, Few, Index, Instant, NodeId, ReadId};
+use quorate_core::{BootCounter, EntryId, Few, Index, Instant, NodeId, ReadId};
 use quorate_log::fault::FaultFs;
-use quorate_log::{Entries, Log, Opening};
+use quorate_log::{Entries, Log, Opening, SnapshotStore, StoredSnapshot};
 
 use super::observed::Observed;
 use super::plan::Faults;
@@ -66,12 +66,32 @@ pub(crate) enum State<M: StateMachine> {
     Up(Box<Live<M>>),
 }
 
+/// What the state machine is handed.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Entries to execute, and who waits for which.
+    Execute(Entries, Few<(Index, Origin)>),
+    /// The state to be written down, with what goes into the head.
+    Take(EntryId, Vec<u8>),
+    /// A state to be taken over.
+    Restore(StoredSnapshot),
+}
+
 /// A running node.
 #[derive(Debug)]
 pub(crate) struct Live<M: StateMachine> {
     pub(crate) boot: BootCounter,
     pub(crate) replica: Replica,
     pub(crate) log: Log<FaultFs>,
+    pub(crate) snapshots: SnapshotStore<FaultFs>,
+    /// A step of the snapshots is on its way.
+    pub(crate) snapshots_busy: bool,
+    /// When the last piece of a snapshot that is to be read was read: one comes after the other.
+    pub(crate) pieces_read_at: u64,
+    /// How often the disk failed the snapshots on purpose without their having said so.
+    pub(crate) snapshots_hit: u32,
+    /// The file of a snapshot that is to be received is being opened.
+    pub(crate) opening_part: bool,
     pub(crate) applier: Applier<Observed<M>>,
     /// What came since the last wake-up.
     pub(crate) inbox: Vec<ReplicaInput>,
@@ -81,8 +101,8 @@ pub(crate) struct Live<M: StateMachine> {
     pub(crate) timer_at: Option<u64>,
     /// A step of the log is on its way.
     pub(crate) log_busy: bool,
-    /// Entries handed over and not executed.
-    pub(crate) applying: VecDeque<(Entries, Few<(Index, Origin)>)>,
+    /// What was handed over and is not done.
+    pub(crate) applying: VecDeque<Work>,
     /// A step of the state machine is on its way.
     pub(crate) apply_busy: bool,
     /// What was executed and the replica will hear at its next wake-up.

@@ -5,11 +5,12 @@
 use quorate::StateMachine;
 use quorate::applier::Applier;
 use quorate_core::{EntryKind, Index};
-use quorate_log::Entries;
+use quorate_log::{Entries, EntryRef};
 
 use super::World;
 use super::observed::{Observed, Seen, digest};
 use super::sessions::DUPLICATES;
+use super::snapshot_steps::digest_of;
 use super::workload::Workload;
 use crate::history::OperationId;
 use crate::invariants::Broken;
@@ -91,14 +92,24 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 .map(|entry| entry.id.index)
                 .filter_map(|at| entries.starting_at(at).and_then(|entries| entries.up_to(at)))
         });
+        let mut commands = 0;
         for step in core::iter::once(None).chain(steps.map(Some)) {
-            if let Some(entry) = step
-                && let Err(error) = applier.apply(&entry, &[], |_, _| {})
+            if let Some(entry) = &step
+                && let Err(error) = applier.apply(entry, &[], |_, _| {})
             {
                 return Err(Broken::new("commands decode", format!("a replay: {error}")));
             }
             for seen in applier.machine().take_replies() {
                 self.facts.replied(None, seen)?;
+            }
+            let last = step.as_ref().and_then(|step| step.entry(step.last()));
+            let is_command = |entry: &EntryRef<'_>| entry.envelope.kind == EntryKind::Command;
+            commands += u64::from(last.as_ref().is_some_and(is_command));
+            let index = applier.applied();
+            if self.facts.has_snapshot(index) {
+                let state = (applier.application_index(), digest_of(&mut applier)?);
+                let log = (commands, applier.log_time_ms());
+                self.facts.replays_to(index, log, state)?;
             }
             while let Some((index, operation)) =
                 reads.next_if(|(index, _)| *index == applier.applied())

@@ -214,8 +214,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.give_command(resend.node, number, &resend.command, resend.stamp);
     }
 
-    /// A call was refused where it was taken.
-    pub(super) fn refuse_call(&mut self, request: u64) -> Result<(), Broken> {
+    /// A call was refused where it was taken; what is too large is refused everywhere and for ever.
+    pub(super) fn refuse_call(&mut self, request: u64, is_too_large: bool) -> Result<(), Broken> {
         if self.clients.errands.contains_key(&request) {
             return Ok(());
         }
@@ -223,7 +223,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             return self.facts.refused(request);
         }
         self.facts.attempt_refused(request);
-        let open = self.open_call(request);
+        let mut open = self.open_call(request);
+        if let Some(open) = open.as_mut().filter(|_| is_too_large) {
+            open.in_doubt = false;
+        }
         match open.filter(|open| !open.in_doubt).map(|open| open.first) {
             Some(first) => self.facts.refused_in_session(first),
             None => Ok(()),

@@ -7,6 +7,7 @@ use quorate::replica::{ReplicaEffect, ReplicaHalt, ReplicaInput};
 use quorate::sessions::Stamp;
 use quorate_core::{Index, NodeId, RoleName, Term, mutant};
 
+use super::node::Work;
 use super::observed::digest;
 use super::plan::Fault;
 use super::trace::{TraceEvent, name};
@@ -129,7 +130,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.facts_follow(node, entries.last())?;
                 self.facts.applies(node, &entries)?;
                 let Some(live) = self.nodes[node].live() else { return Ok(()) };
-                live.applying.push_back((entries, answers));
+                live.applying.push_back(Work::Execute(entries, answers));
                 self.start_apply(node);
             }
             ReplicaEffect::ReadLog { ticket, first, last, max_bytes } => {
@@ -150,16 +151,14 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.leadership(node, role, term, leader)?;
             }
             ReplicaEffect::Roster(_) => {}
-            ReplicaEffect::TakeSnapshot { .. }
-            | ReplicaEffect::Restore(_)
-            | ReplicaEffect::Compact(_)
+            ReplicaEffect::TakeSnapshot { last, meta } => self.hand(node, Work::Take(last, meta)),
+            ReplicaEffect::Restore(snapshot) => self.hand(node, Work::Restore(snapshot)),
+            effect @ (ReplicaEffect::Compact(_)
             | ReplicaEffect::ReceiveSnapshot(_)
             | ReplicaEffect::StoreChunk { .. }
             | ReplicaEffect::InstallSnapshot(_)
             | ReplicaEffect::ReadSnapshot { .. }
-            | ReplicaEffect::KeepSnapshots(_) => {
-                unreachable!("no world takes or offers a snapshot")
-            }
+            | ReplicaEffect::KeepSnapshots(_)) => self.perform_snapshot(node, effect),
             ReplicaEffect::Halt(ReplicaHalt::ReadBack { .. }) if self.read_was_hit(node) => {
                 self.count("log failed");
                 self.crash(node);
@@ -198,6 +197,13 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             RoleName::Follower => {}
         }
         Ok(())
+    }
+
+    /// The state machine is handed something.
+    fn hand(&mut self, node: usize, work: Work) {
+        let Some(live) = self.nodes[node].live() else { return };
+        live.applying.push_back(work);
+        self.start_apply(node);
     }
 
     /// Whether the disk failed a read back on purpose.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use quorate::StateMachine;
 use quorate::replica::{Frame, ReplicaInput};
-use quorate::transport::codec::{Ends, FrameLimits, decode, encode};
+use quorate::transport::codec::{CodecError, Ends, FrameLimits, decode, decode_bulk, encode};
 use quorate::transport::frame::{Parsed, parse};
 use quorate_core::{BootCounter, NodeId};
 
@@ -103,7 +103,11 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let ends = Ends { me: self.nodes[to].id, peer: self.nodes[from].id, boot };
         let taken = damaged.as_deref().unwrap_or(bytes);
         let frame = match parse(taken, limits.frame_bytes()) {
-            Ok(Parsed::Frame(raw)) => decode(raw, ends, limits).ok(),
+            // Both channels of a connection share its link here.
+            Ok(Parsed::Frame(raw)) => match decode(raw, ends, limits) {
+                Err(CodecError::WrongChannel(_)) => decode_bulk(raw, ends).ok(),
+                frame => frame.ok(),
+            },
             Ok(Parsed::Partial { .. }) | Err(_) => None,
         };
         // The head of a frame has the checksum of all of it.
