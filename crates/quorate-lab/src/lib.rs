@@ -9,10 +9,15 @@
 //! - [`network::Network`] is what lies between peers, in the three models of the labs, with the
 //!   counts that their budgets are written in.
 //! - [`persister::Persister`] is what a peer has left after a crash.
+//! - [`scenario::Scenario`] is what a cluster is put through, written once for every Raft; [`harness`]
+//!   is what scenarios are written with, and [`suite`] has the names that the labs have for them.
 #![forbid(unsafe_code)]
 
 pub mod context;
 pub mod engine;
+pub mod harness;
 pub mod network;
 pub mod persister;
 pub mod raft;
+pub mod scenario;
+pub mod suite;
