@@ -63,6 +63,9 @@ pub enum Input {
     },
     /// What was received, or is to be received, is of no use: it is to be begun again.
     SnapshotFailed(SnapshotId),
+    /// A piece of this snapshot of its own cannot be read: who is being sent it gets a newer one, as
+    /// soon as there is one.
+    SnapshotUnreadable(SnapshotId),
     /// The deadline has come, or may have.
     Timer,
     /// The wake-up ends: proposals so far become one write and one append per peer.

@@ -230,6 +230,7 @@ impl Display for Input {
                 write!(f, "snapshot {id} installed ({membership})")
             }
             Self::SnapshotFailed(id) => write!(f, "snapshot {id} failed"),
+            Self::SnapshotUnreadable(id) => write!(f, "snapshot {id} cannot be read"),
             Self::Timer => f.write_str("timer"),
             Self::Flush => f.write_str("flush"),
         }

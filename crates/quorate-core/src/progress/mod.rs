@@ -122,6 +122,13 @@ impl Progress {
         }
     }
 
+    pub(crate) fn transfer_mut(&mut self) -> Option<&mut Transfer> {
+        match &mut self.mode {
+            Mode::Snapshot(transfer) => Some(transfer),
+            Mode::Probe { .. } | Mode::Replicate(_) => None,
+        }
+    }
+
     /// Takes an acknowledgement; says whether `matched` rose.
     pub(crate) fn accept(&mut self, matched: Index) -> bool {
         self.next = self.next.max(matched.next());

@@ -28,6 +28,8 @@ pub(crate) struct Transfer {
     pub(crate) acked: u64,
     /// Whether the peer said how much it has; nothing but offers leaves before it does.
     answered: bool,
+    /// Whether its file cannot be read: the next newer one takes its place.
+    pub(crate) is_unreadable: bool,
     /// Whether an offer is to leave without waiting for the next heartbeat.
     pub(crate) offer_due: bool,
     /// The last piece sent. Replies to later requests answer offers.
@@ -45,11 +47,17 @@ impl Transfer {
             next: 0,
             acked: 0,
             answered: false,
+            is_unreadable: false,
             offer_due: true,
             last_piece: RequestId::ZERO,
             progress_at: now,
             ready_at: Instant::ZERO,
         }
+    }
+
+    /// Its file cannot be read.
+    pub(crate) const fn give_up_for_newer(&mut self) {
+        self.is_unreadable = true;
     }
 
     /// What was under way is lost: it is sent again when the peer has said how much it has.

@@ -199,8 +199,10 @@ impl Letters<'_> {
     fn transfer(&mut self, progress: &mut Progress) {
         let Mode::Snapshot(transfer) = &mut progress.mode else { return };
         // scenario: snapshot/retained_until_the_bound
-        if self.log.term_at(transfer.id.last.index).is_none() {
-            // The log begins after its last entry: the peer would need yet another.
+        let is_followed = self.log.term_at(transfer.id.last.index).is_some();
+        let is_replaced = transfer.is_unreadable && self.snapshot != Some(transfer.id);
+        if !is_followed || is_replaced {
+            // Where the log begins after its last entry the peer would need yet another.
             return self.begin_transfer(progress);
         }
         if transfer.offer_due {

@@ -3,7 +3,8 @@
 //!
 //! - A snapshot is named by its last entry, its length and its hash; pieces of another are never
 //!   put beside its own.
-//! - Pieces are stored in order. What a closed connection, a lost piece or a restart interrupts goes
+//! - Pieces are stored in order, and no more of them wait for the disk than this node's own window
+//!   holds, whatever its leader sends. What a closed connection, a lost piece or a restart interrupts goes
 //!   on where the file ends, also under another leader that offers the same one.
 //! - While a snapshot takes the place of the log this node neither campaigns nor takes entries: what
 //!   the log is, is being decided on the disk.
@@ -25,7 +26,7 @@ use crate::effect::{DropReason, Effect};
 use crate::id::{EntryId, Index, NodeId, RequestId, Term};
 use crate::membership::Membership;
 use crate::message::{AppendReply, Message, SnapshotChunk, SnapshotReply};
-use crate::progress::{Mode, Progress};
+use crate::progress::{Mode, Progress, Transfer};
 use crate::snapshot::SnapshotId;
 use crate::status::ReceivingStatus;
 
@@ -199,6 +200,12 @@ impl Raft {
         self.answer_confirmed_reads(effects);
     }
 
+    pub(super) fn handle_snapshot_unreadable(&mut self, id: SnapshotId) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        let transfers = leader.peers.values_mut().filter_map(Progress::transfer_mut);
+        transfers.filter(|transfer| transfer.id == id).for_each(Transfer::give_up_for_newer);
+    }
+
     /// A peer acknowledged entries: where the log goes on after them, it needs no snapshot.
     #[cold]
     pub(super) fn leave_snapshot_of(&mut self, peer: NodeId) {
@@ -301,7 +308,8 @@ impl Raft {
             return effects.push(Effect::Dropped(DropReason::StaleChunk));
         };
         receiving.request = receiving.request.max(request);
-        if offset == receiving.expected {
+        let under_way = receiving.expected - receiving.stored;
+        if offset == receiving.expected && under_way < self.config.snapshot_window_bytes {
             receiving.expected += u64::from(bytes);
             effects.push(Effect::StoreChunk { id, offset, bytes });
         } else {

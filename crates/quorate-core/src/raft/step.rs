@@ -39,6 +39,7 @@ impl Raft {
             | Input::ChunkStored { .. }
             | Input::SnapshotInstalled { .. }
             | Input::SnapshotFailed(_)
+            | Input::SnapshotUnreadable(_)
             | Input::Timer => self.handle_rare(now, &input, effects),
         }
     }
@@ -71,6 +72,7 @@ impl Raft {
                 self.handle_snapshot_installed(id, membership, effects);
             }
             Input::SnapshotFailed(id) => self.handle_snapshot_failed(id),
+            Input::SnapshotUnreadable(id) => self.handle_snapshot_unreadable(id),
             Input::Timer => self.handle_timer(effects),
             Input::Message(_) | Input::Persisted(_) | Input::Applied(_) | Input::Flush => {
                 unreachable!("they have typed forms")

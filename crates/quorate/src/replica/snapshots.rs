@@ -36,6 +36,8 @@ pub(super) struct Snapshots {
     wanted: bool,
     /// One is being taken.
     taking: bool,
+    /// One whose file cannot be read, and in whose place another was asked for.
+    spoilt: Option<SnapshotId>,
     /// What the log is being told to begin after.
     compacting: Option<EntryId>,
     /// A snapshot that was received and is durable; the log is being told to begin after it.
@@ -64,6 +66,7 @@ impl Snapshots {
             base_commands: application_index,
             wanted: false,
             taking: false,
+            spoilt: None,
             compacting: None,
             installing: None,
             files: newest.into_iter().map(|(id, _)| id).collect(),
@@ -165,8 +168,10 @@ impl Replica {
         }
         snapshots.wanted = false;
         let index = self.feed.handed_out();
-        let newest = self.raft.snapshot().map(|id| id.last.index);
-        let Some(term) = self.raft.term_at(index).filter(|_| index > newest.unwrap_or_default())
+        // Where nothing was executed since, the same bytes take the place of a file that is spoilt.
+        let newest = self.raft.snapshot();
+        let has_more = newest.is_none_or(|id| id.last.index < index || snapshots.spoilt == newest);
+        let Some(term) = self.raft.term_at(index).filter(|_| index > Index::ZERO && has_more)
         else {
             return;
         };
@@ -190,7 +195,9 @@ impl Replica {
         out: &mut Vec<ReplicaEffect>,
     ) {
         self.snapshots.taking = false;
-        self.snapshots.files.push(snapshot.id);
+        if !self.snapshots.files.contains(&snapshot.id) {
+            self.snapshots.files.push(snapshot.id);
+        }
         if snapshot.id.last.index > self.snapshots.newest.0.index
             && let Ok(meta) = SnapshotMeta::decode(&snapshot.meta)
         {
@@ -352,6 +359,9 @@ impl Replica {
         let (to, request) = (envelope.to, envelope.request);
         let is_whole =
             |data: &Vec<u8>| chunk_of(&envelope).is_some_and(|c| c.bytes as usize == data.len());
+        if outcome.is_err() {
+            self.piece_unreadable(now, &envelope, out);
+        }
         match outcome.ok().filter(is_whole).filter(|_| self.outbox.is_durable(after)) {
             Some(data) => {
                 let data = Arc::new(data);
@@ -361,6 +371,23 @@ impl Replica {
                 self.counters.sends_dropped += 1;
                 self.step(now, Input::SendDropped { to, request }, out);
             }
+        }
+    }
+
+    /// A snapshot that is sent to peers cannot be read: one more is taken in its place, once.
+    #[cold]
+    fn piece_unreadable(
+        &mut self,
+        now: Instant,
+        envelope: &Envelope,
+        out: &mut Vec<ReplicaEffect>,
+    ) {
+        let Some(SnapshotChunk { id, .. }) = chunk_of(envelope) else { return };
+        self.step(now, Input::SnapshotUnreadable(id), out);
+        if self.snapshots.spoilt != Some(id) {
+            self.snapshots.spoilt = Some(id);
+            self.snapshots.wanted = true;
+            self.take_snapshot(out);
         }
     }
 

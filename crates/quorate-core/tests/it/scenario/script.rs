@@ -88,6 +88,7 @@ impl Script {
             }),
             "store" => self.store(words),
             "reject" => self.reject(words),
+            "spoil" => self.spoil(words),
             "snapshots" => self.snapshots(words),
             "propose" => self.propose(words, true),
             "accept" => self.propose(words, false),
@@ -435,6 +436,16 @@ impl Script {
         let id = parse::node(words.first().ok_or("who?")?)?;
         if !self.cluster()?.reject_snapshot(id) {
             return Err("it receives nothing".to_owned());
+        }
+        self.world().flush(id);
+        Ok(())
+    }
+
+    /// The files of the snapshots that a node sends cannot be read any more.
+    fn spoil(&mut self, words: &[&str]) -> Parsed<()> {
+        let id = parse::node(words.first().ok_or("whose?")?)?;
+        for snapshot in self.cluster()?.raft(id).snapshots_in_use() {
+            self.world().input(id, Input::SnapshotUnreadable(snapshot));
         }
         self.world().flush(id);
         Ok(())

@@ -267,6 +267,31 @@ fn what_cannot_be_read_is_asked_for_again_at_the_pace_of_heartbeats() {
     world.until("the same state", |w| w.hosts[away].applied == w.hosts[leader].applied);
 }
 
+/// A leader whose newest snapshot cannot be read has nothing else to send to who needs one.
+#[test]
+fn a_snapshot_whose_file_is_spoilt_is_taken_once_more() {
+    for goes_on in [false, true] {
+        let mut world = World::with(3, config(u64::MAX));
+        let leader = world.leader();
+        let away = (leader + 1) % 3;
+        world.isolate(away, true);
+        calls(&mut world, leader, 0..25);
+        world.tell(leader, ReplicaInput::TakeSnapshot);
+        world.until("a log that begins later", |w| w.hosts[leader].base.index >= Index(20));
+        let spoilt = world.hosts[leader].replica.snapshot().unwrap();
+        world.hosts[leader].store.spoilt = Some(spoilt);
+        if goes_on {
+            calls(&mut world, leader, 25..30);
+        }
+        let begun = world.hosts[leader].replica.counters().snapshots_begun;
+        world.isolate(away, false);
+        world.until("the same state", |w| w.hosts[away].applied == w.hosts[leader].applied);
+        assert_eq!(world.hosts[leader].replica.counters().snapshots_begun, begun + 1, "once");
+        let newest = world.hosts[leader].replica.snapshot().unwrap();
+        assert_eq!(newest != spoilt, goes_on, "equal states are equal bytes");
+    }
+}
+
 #[test]
 fn a_disk_that_is_stuck_is_asked_for_each_piece_once() {
     let mut world = World::with(3, config(10));

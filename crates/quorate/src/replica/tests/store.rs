@@ -13,6 +13,8 @@ pub(in crate::replica) struct Store {
     pub(super) is_held: bool,
     /// Whether taking fails.
     pub(super) is_full: bool,
+    /// A file that cannot be read, until it is written again.
+    pub(super) spoilt: Option<SnapshotId>,
 }
 
 /// The term at an index of a durable log.
@@ -95,6 +97,8 @@ impl Store {
         let bytes = encode(&meta, state);
         let id = SnapshotId { last, bytes: bytes.len() as u64, hash: hash(&bytes) };
         let stored = StoredSnapshot { id, meta };
+        self.spoilt.take_if(|spoilt| *spoilt == id);
+        self.files.retain(|(other, _)| other.id != id);
         self.files.push((stored.clone(), bytes));
         ReplicaInput::SnapshotTaken(stored)
     }
@@ -127,7 +131,8 @@ impl Store {
             }
             ReplicaEffect::ReadSnapshot { ticket, id, offset, bytes } => {
                 let from = usize::try_from(offset).unwrap();
-                let file = self.bytes(id).and_then(|file| file.get(from..from + bytes as usize));
+                let sound = self.bytes(id).filter(|_| self.spoilt != Some(id));
+                let file = sound.and_then(|file| file.get(from..from + bytes as usize));
                 let outcome = file.map(<[u8]>::to_vec).ok_or_else(|| "it is gone".to_owned());
                 ReplicaInput::SnapshotRead { ticket, outcome }
             }
