@@ -18,6 +18,10 @@ impl Counts {
         Self { requests: 0, received: vec![0; servers], bytes: 0 }
     }
 
+    pub(super) fn make_room(&mut self) {
+        self.received.push(0);
+    }
+
     /// Requests that all servers together began to execute.
     #[must_use]
     pub fn total_received(&self) -> u64 {

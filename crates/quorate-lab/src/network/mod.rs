@@ -98,6 +98,12 @@ struct Server {
     side: usize,
 }
 
+impl Server {
+    const fn absent() -> Self {
+        Self { handler: None, starts: 0, ends: 0, is_connected: true, side: 0 }
+    }
+}
+
 /// What the harness has switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Conditions {
@@ -148,9 +154,8 @@ impl Network {
     /// lost.
     #[must_use]
     pub fn new(model: Model, servers: usize, context: Context) -> Self {
-        let server = || Server { handler: None, starts: 0, ends: 0, is_connected: true, side: 0 };
         let state = State {
-            servers: (0..servers).map(|_| server()).collect(),
+            servers: (0..servers).map(|_| Server::absent()).collect(),
             blocked: BTreeSet::new(),
             conditions: Conditions {
                 is_reliable: true,
@@ -197,6 +202,23 @@ impl Network {
     fn ends(&self, caller: Caller, ends: u64) -> Peers {
         let end = |server| Peer::new(End { network: self.clone(), caller, ends, server });
         (0..self.servers()).map(end).collect()
+    }
+
+    /// One end for a client, to one server. Calls to a server that does not exist fail like those to one
+    /// that is not there.
+    #[must_use]
+    pub fn end_of_client(&self, client: u64, server: usize) -> Peer {
+        Peer::new(End { network: self.clone(), caller: Caller::Client(client), ends: 0, server })
+    }
+
+    /// Makes room for one more server, and answers its number. Ends that were made before do not reach
+    /// it.
+    #[must_use]
+    pub fn make_room(&self) -> usize {
+        let mut state = self.state();
+        state.servers.push(Server::absent());
+        state.counts.make_room();
+        state.servers.len() - 1
     }
 
     /// Puts a server there, in place of whatever was.

@@ -4,9 +4,11 @@
 //! calls it what, and with which network and timing it is run, is the [suite](crate::suite)'s.
 
 mod election;
+mod kv;
 mod partition;
 mod persistence;
 mod replication;
+mod rsm;
 mod snapshot;
 mod steps;
 mod unreliable;
@@ -94,6 +96,36 @@ scenarios! {
     S5 "the same on an unreliable network" => snapshot::install_unreliable_crash,
     S6 "all servers crash, round after round, and go on from their snapshots" => snapshot::all_crash,
     S7 "a server that restarts keeps its snapshot when it next saves" => snapshot::init_after_crash,
+    K1 "one client: its appends are there once and in order" => kv::basic,
+    K2 "five clients" => kv::concurrent,
+    K3 "five clients on an unreliable network" => kv::unreliable,
+    K4 "many clients append to one key on an unreliable network" => kv::unreliable_one_key,
+    K5 "progress in the majority, none in the minority, completion after healing" => kv::one_partition,
+    K6 "partitions, one client" => kv::many_partitions_one_client,
+    K7 "partitions, five clients" => kv::many_partitions_many_clients,
+    K8 "restarts, one client" => kv::persist_one_client,
+    K9 "restarts, five clients" => kv::persist_concurrent,
+    K10 "restarts, unreliable, five clients" => kv::persist_concurrent_unreliable,
+    K11 "restarts and partitions" => kv::persist_partition,
+    K12 "restarts, partitions, unreliable" => kv::persist_partition_unreliable,
+    K13 "the same with random keys, checked for linearizability" => kv::persist_partition_unreliable_linearizable,
+    K14 "a server that lags gets a snapshot" => kv::snapshot_rpc,
+    K15 "snapshots stay small" => kv::snapshot_size,
+    K16 "restarts from snapshots" => kv::snapshot_recover,
+    K17 "restarts from snapshots, twenty clients" => kv::snapshot_recover_many_clients,
+    K18 "snapshots, unreliable" => kv::snapshot_unreliable,
+    K19 "snapshots, unreliable, restarts" => kv::snapshot_unreliable_recover,
+    K20 "snapshots, unreliable, restarts, partitions" => kv::snapshot_unreliable_recover_partition,
+    K21 "the same with random keys, checked for linearizability" => kv::snapshot_unreliable_recover_partition_linearizable,
+    K22 "a thousand operations, three in a heartbeat at least" => kv::speed,
+    M1 "increments are counted everywhere" => rsm::basic,
+    M2 "concurrent increments are all counted" => rsm::concurrent,
+    M3 "a leader fails" => rsm::leader_failure,
+    M4 "what a partitioned leader was given does not succeed, and ends" => rsm::leader_partition,
+    M5 "a restart replays the log" => rsm::restart_replay,
+    M6 "a shutdown ends what is outstanding" => rsm::shutdown,
+    M7 "submitting goes on after a shutdown and a restart" => rsm::restart_submit,
+    M8 "snapshots keep the state small, and a restart begins from one" => rsm::snapshot,
 }
 
 impl Scenario {

@@ -57,10 +57,34 @@ pub const ALL: &[Suite] = &[
         entries: DSS_2D,
     },
     Suite {
+        name: "3A",
+        about: "a fault-tolerant key-value service, of the dss labs",
+        document: Document::Dss,
+        entries: DSS_3A,
+    },
+    Suite {
+        name: "3B",
+        about: "the key-value service with snapshots, of the dss labs",
+        document: Document::Dss,
+        entries: DSS_3B,
+    },
+    Suite {
+        name: "RSM",
+        about: "a replicated state machine driver, of the 2025 Go course",
+        document: Document::GoCourse,
+        entries: RSM,
+    },
+    Suite {
         name: "more",
         about: "further scenarios of the Go course's later years",
         document: Document::GoCourse,
         entries: MORE,
+    },
+    Suite {
+        name: "3A-tight",
+        about: "3A with a snapshot after every command (maxraftstate 1)",
+        document: Document::Dss,
+        entries: DSS_3A_TIGHT,
     },
 ];
 
@@ -148,9 +172,70 @@ const DSS_2D: &[Entry] = &[
     plain("test_snapshot_install_unreliable_crash_2d", S5),
 ];
 
+const DSS_3A: &[Entry] = &[
+    plain("test_basic_3a", K1),
+    plain("test_concurrent_3a", K2),
+    plain("test_unreliable_3a", K3),
+    plain("test_unreliable_one_key_3a", K4),
+    plain("test_one_partition_3a", K5),
+    plain("test_many_partitions_one_client_3a", K6),
+    plain("test_many_partitions_many_clients_3a", K7),
+    plain("test_persist_one_client_3a", K8),
+    plain("test_persist_concurrent_3a", K9),
+    plain("test_persist_concurrent_unreliable_3a", K10),
+    plain("test_persist_partition_3a", K11),
+    plain("test_persist_partition_unreliable_3a", K12),
+    plain("test_persist_partition_unreliable_linearizable_3a", K13),
+];
+
+const DSS_3B: &[Entry] = &[
+    plain("test_snapshot_rpc_3b", K14),
+    plain("test_snapshot_size_3b", K15),
+    plain("test_snapshot_recover_3b", K16),
+    plain("test_snapshot_recover_many_clients_3b", K17),
+    plain("test_snapshot_unreliable_3b", K18),
+    plain("test_snapshot_unreliable_recover_3b", K19),
+    plain("test_snapshot_unreliable_recover_concurrent_partition_3b", K20),
+    plain("test_snapshot_unreliable_recover_concurrent_partition_linearizable_3b", K21),
+];
+
+const RSM: &[Entry] = &[
+    go("RSM basic", "TestBasic4A", M1),
+    go("RSM concurrent submit", "TestConcurrent4A", M2),
+    go("RSM leader failure", "TestLeaderFailure4A", M3),
+    go("RSM partition", "TestLeaderPartition4A", M4),
+    go("RSM restart", "TestRestartReplay4A", M5),
+    go("RSM shutdown", "TestShutdown4A", M6),
+    go("RSM restart and submit", "TestRestartSubmit4A", M7),
+    go("RSM snapshot", "TestSnapshot4A", M8),
+];
+
 const MORE: &[Entry] = &[
     go("progressive failure of followers", "TestFollowerFailure", R3),
     go("failure of leaders", "TestLeaderFailure", R4),
     go("crash and restart all servers", "TestSnapshotAllCrash", S6),
     go("snapshot initialization after crash", "TestSnapshotInit", S7),
+    go("speed", "TestSpeed4B", K22),
+    Entry { max_state: Some(1000), ..go("speed with snapshots", "TestSpeed4C", K22) },
+];
+
+/// An entry of 3A with a snapshot after every command.
+const fn tight(name: &'static str, scenario: Scenario) -> Entry {
+    Entry { max_state: Some(1), ..plain(name, scenario) }
+}
+
+const DSS_3A_TIGHT: &[Entry] = &[
+    tight("test_basic_3a_tight", K1),
+    tight("test_concurrent_3a_tight", K2),
+    tight("test_unreliable_3a_tight", K3),
+    tight("test_unreliable_one_key_3a_tight", K4),
+    tight("test_one_partition_3a_tight", K5),
+    tight("test_many_partitions_one_client_3a_tight", K6),
+    tight("test_many_partitions_many_clients_3a_tight", K7),
+    tight("test_persist_one_client_3a_tight", K8),
+    tight("test_persist_concurrent_3a_tight", K9),
+    tight("test_persist_concurrent_unreliable_3a_tight", K10),
+    tight("test_persist_partition_3a_tight", K11),
+    tight("test_persist_partition_unreliable_3a_tight", K12),
+    tight("test_persist_partition_unreliable_linearizable_3a_tight", K13),
 ];
