@@ -188,8 +188,11 @@ fn a_thousand_crashes_leave_nothing_behind() {
             let peer = crash % 3;
             cluster.submit(peer, b"x");
             let raft = cluster.rafts[peer].as_ref().unwrap();
-            gone.push((Arc::downgrade(&raft.shared), raft.scope.clone()));
+            let scope = raft.scope.clone();
+            gone.push((Arc::downgrade(&raft.shared), scope.clone()));
             cluster.restart(peer);
+            inner.sleep(MS).await;
+            assert_eq!(scope.alive(), 0, "its tasks end with it, not with what they wait for");
             inner.sleep(inner.random_time(20 * MS)).await;
         }
         cluster.one(b"last", 3).await;
