@@ -44,7 +44,12 @@ impl LabRaft for KvRaft {
     }
 
     fn committed(&self, index: u64) -> Result<Option<Vec<u8>>, DoesNotTell> {
-        let Ok(index) = usize::try_from(index) else { return Ok(None) };
-        Ok(self.raft.get_committed(index).map(String::into_bytes))
+        let command = self.raft.engine().committed(index)?;
+        let Some(bytes) = command.filter(|bytes| std::str::from_utf8(bytes).is_err()) else {
+            let index = usize::try_from(index).unwrap_or(usize::MAX);
+            return Ok(self.raft.get_committed(index).map(String::into_bytes));
+        };
+        // Not a command of the document, whose commands are texts.
+        Ok(Some(bytes))
     }
 }

@@ -3,5 +3,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "indices of a test are small")]
 #![allow(clippy::print_stdout, reason = "what a fault was told as is worth reading")]
 
+mod blocking;
+mod faces;
 mod faults;
 mod small;
