@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use measuring::{Effort, Machine, Samples, Table};
 
 const USAGE: &str = "Usage: peers all|cores|library [--short] [--rounds N] [--window-ms N]
+       peers fixed --library quorate|raft-rs|omnipaxos --batch N, to count its instructions
        library also takes [--callers N] and [--alone], which leaves the other library out";
 const BATCHES: [u64; 3] = [1, 64, 1024];
 const CALLERS: [usize; 5] = [1, 64, 256, 1024, 4096];
@@ -75,6 +76,24 @@ fn window(core: &mut dyn Core, batch: u64, span: Duration) -> f64 {
     let elapsed = began.elapsed().as_secs_f64();
     assert_eq!(core.executed() - before, proposed, "every node executed everything");
     proposed as f64 / elapsed
+}
+
+/// Proposals of a run whose instructions are counted.
+const FIXED: u64 = 65_536;
+
+/// A fixed number of proposals of one library, and no time: for counting instructions from outside.
+fn fixed() {
+    let batch = measuring::number("--batch").unwrap_or(1);
+    let mut core: Box<dyn Core> = match measuring::value("--library").as_deref() {
+        Some("quorate") => Box::new(Ours::new()),
+        Some("raft-rs") => Box::new(raft_rs::Cluster::new()),
+        Some("omnipaxos") => Box::new(omni::Cluster::new()),
+        _ => return println!("{USAGE}"),
+    };
+    for _ in 0..FIXED / batch {
+        core.round(batch);
+    }
+    println!("{} commands in rounds of {batch}", core.executed());
 }
 
 fn cores(effort: &Effort) {
@@ -172,6 +191,7 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("cores") => cores(&effort),
         Some("library") => library(&effort),
+        Some("fixed") => fixed(),
         Some("all") => {
             cores(&effort);
             println!();
