@@ -69,7 +69,8 @@
 //! In this order: [`id`] and [`entry`] name things, [`message`] is what nodes say, [`effect`] what
 //! they ask for. In `raft/`, `role.rs` has the four roles and what each owns, `mod.rs` the rules
 //! common to all, and each other file one concern: `election.rs`, `follower.rs`, `leader.rs`,
-//! `replication.rs`, `snapshot.rs`, `read.rs`, `timers.rs`. `log/` is the log as the core sees it, and which write
+//! `replication.rs`, `snapshot.rs`, `read.rs`, `timers.rs`; `steady.rs` is what nearly every step takes
+//! instead of them. `log/` is the log as the core sees it, and which write
 //! makes what durable; `membership/` is the arithmetic of majorities. Traces print everything in one
 //! line each; `tests/scenarios` has transcripts to read beside the paper.
 //!
@@ -119,7 +120,7 @@ pub use message::{
     Append, AppendReply, Envelope, Message, ReadIndexReply, RequestVote, SnapshotChunk,
     SnapshotReply, VoteReply,
 };
-pub use raft::{Raft, Start};
+pub use raft::{Desk, Followed, Raft, Settled, Start};
 pub use snapshot::SnapshotId;
 pub use status::{PeerStatus, ReceivingStatus, RoleName, Status, TransferStatus};
 pub use time::Instant;

@@ -5,7 +5,7 @@
 use crate::id::NodeId;
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeMap<T> {
     entries: Vec<(NodeId, T)>,
 }

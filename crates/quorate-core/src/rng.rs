@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::time::nanos;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): enough to spread timeouts, not for secrets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rng(u64);
 
 impl Rng {
@@ -28,7 +28,12 @@ impl Rng {
 
     /// A span drawn evenly from `min..max`, in nanoseconds; `min` where the range is empty.
     pub(crate) fn span(&mut self, min: Duration, max: Duration) -> u64 {
-        let (min, max) = (nanos(min), nanos(max));
+        self.between(nanos(min), nanos(max))
+    }
+
+    /// As [`Self::span`], of nanoseconds.
+    #[inline]
+    pub(crate) fn between(&mut self, min: u64, max: u64) -> u64 {
         if max <= min {
             return min;
         }

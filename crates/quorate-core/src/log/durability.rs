@@ -9,7 +9,7 @@ use crate::id::{Index, PersistToken};
 use crate::time::Instant;
 
 /// Writes handed out and not yet durable, and what they will make durable.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Durability {
     persisted: Index,
     /// Highest index handed out to the disk and not truncated since.
@@ -22,7 +22,7 @@ pub(crate) struct Durability {
     owing_since: Option<Instant>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pending {
     token: PersistToken,
     /// Last index that is durable when this write completes.
@@ -110,11 +110,16 @@ impl Durability {
         }
     }
 
+    /// Whether a write with this token is under way.
+    #[inline]
+    pub(crate) fn is_open(&self, token: PersistToken) -> bool {
+        self.pending.front().is_some_and(|first| first.token <= token) && token <= self.last_issued
+    }
+
     /// The write with this token is durable, and every earlier one. Says whether the token is one
     /// that was handed out and still open.
     pub(crate) fn complete(&mut self, now: Instant, token: PersistToken) -> bool {
-        if self.pending.front().is_none_or(|first| token < first.token) || token > self.last_issued
-        {
+        if !self.is_open(token) {
             return false;
         }
         while let Some(pending) = self.pending.front().filter(|pending| pending.token <= token) {

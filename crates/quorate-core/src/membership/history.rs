@@ -8,7 +8,7 @@ use crate::id::Index;
 use crate::membership::Membership;
 
 /// The memberships of the log, above the one of its base.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct History {
     base: Arc<Membership>,
     /// Ascending by index.

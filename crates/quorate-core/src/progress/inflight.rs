@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::id::Index;
 
 /// Appends with entries that are under way to one peer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Inflight {
     /// Last index and bytes of each append, in the order sent.
     appends: VecDeque<(Index, u64)>,

@@ -18,7 +18,7 @@ use crate::snapshot::SnapshotId;
 use crate::time::Instant;
 
 /// A leader's record of one peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
     /// Highest entry known equal and durable on the peer, in its present boot.
     pub(crate) matched: Index,
@@ -42,7 +42,7 @@ pub(crate) struct Progress {
 }
 
 /// How entries travel to the peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// One append at a time.
     Probe {

@@ -19,7 +19,7 @@ use crate::time::Instant;
 const BURST_NANOS: u64 = 20_000_000;
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Transfer {
     pub(crate) id: SnapshotId,
     /// Next byte to send.

@@ -58,7 +58,8 @@ impl Raft {
             return Err(ProposeError::Overloaded);
         }
         let run = Run::new(last.next(), 1, self.term(), kind, bytes);
-        self.append_run(&run);
+        self.log.push(&run);
+        self.write.entries = true;
         Ok(run.last_id())
     }
 
@@ -162,7 +163,15 @@ impl Raft {
     /// Raft §5.3, §5.4.2: an entry of this term that a quorum holds durably is committed, and with
     /// it everything before.
     pub(super) fn advance_commit(&mut self, effects: &mut Vec<Effect>) {
-        let Role::Leader(leader) = &self.role else { return };
+        if self.count_matches() {
+            self.answer_confirmed_reads(effects);
+        }
+    }
+
+    /// As [`Self::advance_commit`], but for the reads that may be answered then; says whether the
+    /// commit index rose.
+    pub(super) fn count_matches(&mut self) -> bool {
+        let Role::Leader(leader) = &self.role else { return false };
         let (persisted, handed_out) = (self.durability.persisted(), self.durability.handed_out());
         let own = if mutant!(OwnCountUnsynced) { handed_out } else { persisted };
         let reached = committed(self.membership(), |id| {
@@ -171,10 +180,11 @@ impl Raft {
         });
         // scenario: replication/figure_8
         let is_own_term = self.log.term_at(reached) == Some(self.term());
-        if reached > self.commit && (is_own_term || mutant!(EarlierTermsCommit)) {
+        let rises = reached > self.commit && (is_own_term || mutant!(EarlierTermsCommit));
+        if rises {
             self.raise_commit(reached);
-            self.answer_confirmed_reads(effects);
         }
+        rises
     }
 
     /// Thesis §6.2: a leader that hears from no quorum within an election timeout steps down. So

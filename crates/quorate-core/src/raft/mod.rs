@@ -23,12 +23,14 @@ mod replication;
 mod role;
 mod snapshot;
 mod start;
+mod steady;
 mod step;
 mod timers;
 
 use std::sync::Arc;
 
 pub use start::Start;
+pub use steady::{Desk, Followed, Settled};
 
 use self::read::ForwardedReads;
 use self::role::{Follower, Role};
@@ -51,10 +53,12 @@ use crate::time::Instant;
 const MAX_TERM: Term = Term(1 << 62);
 
 /// One node of one group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raft {
     id: NodeId,
     config: Config,
+    /// Shortest and longest election timeout: one is drawn with every append.
+    election_nanos: (u64, u64),
     rng: Rng,
     /// The latest instant passed in; never goes back.
     now: Instant,
@@ -92,7 +96,7 @@ pub struct Raft {
 }
 
 /// The write in the making: sealed at the end of the call, or for a leader at the flush.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Write {
     hard_state: bool,
     truncate_from: Option<Index>,
@@ -101,7 +105,7 @@ struct Write {
 }
 
 /// Makes envelopes with fresh numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Sender {
     id: NodeId,
     boot: BootCounter,
@@ -391,14 +395,24 @@ impl Raft {
         self.role = Role::Follower(Follower { leader: None, heard_at: None, election_at });
     }
 
-    /// An entry is executed only when it is both committed and persisted here.
-    fn hand_out_committed(&mut self, effects: &mut Vec<Effect>) {
+    /// The entries to execute, first and last, which count as handed out from here on. An entry is
+    /// executed only when it is both committed and persisted here.
+    #[inline]
+    fn executable(&mut self) -> Option<(Index, Index)> {
         let persisted = self.durability.persisted();
         let last =
             if mutant!(AppliedUnpersisted) { self.commit } else { self.commit.min(persisted) };
-        if last > self.applying {
-            effects.push(Effect::Apply { first: self.applying.next(), last });
-            self.applying = last;
+        if last <= self.applying {
+            return None;
+        }
+        let first = self.applying.next();
+        self.applying = last;
+        Some((first, last))
+    }
+
+    fn hand_out_committed(&mut self, effects: &mut Vec<Effect>) {
+        if let Some((first, last)) = self.executable() {
+            effects.push(Effect::Apply { first, last });
         }
     }
 

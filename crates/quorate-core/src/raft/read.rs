@@ -21,7 +21,7 @@ use crate::message::{Message, ReadIndexReply};
 use crate::time::Instant;
 
 /// A read that the leader has to confirm.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LeaderRead {
     origin: Origin,
     /// Answers to requests from this one on confirm the read.
@@ -44,14 +44,14 @@ impl LeaderRead {
 }
 
 /// Who asked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     Local(ReadId),
     Remote { from: NodeId, request: RequestId },
 }
 
 /// Reads of this node that a leader elsewhere must confirm.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ForwardedReads {
     /// In the order in which they came: by first question and by limit, those never asked last.
     waiting: VecDeque<ForwardedRead>,
@@ -59,7 +59,7 @@ pub(super) struct ForwardedReads {
     retry_at: Instant,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ForwardedRead {
     id: ReadId,
     /// The first question that was asked after the read came; this and later ones answer it.

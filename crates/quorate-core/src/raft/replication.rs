@@ -8,6 +8,7 @@
 
 use super::read::LeaderRead;
 use super::role::Role;
+use super::steady::Desk;
 use super::{Raft, Sender};
 use crate::config::Config;
 use crate::effect::{Effect, Send};
@@ -29,19 +30,25 @@ impl Raft {
             Role::Leader(leader) => leader.reads.back().map(LeaderRead::requests_from),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
         };
-        if let Some((mut letters, peers)) = self.letters(effects) {
-            for (peer, progress) in peers.iter_mut() {
-                letters.peer = peer;
-                letters.replicate(progress);
-                if newest_read.is_some_and(|newest| progress.asked < newest) {
-                    letters.ask_for_reads(progress);
-                }
-                if letters.config.commit_notices {
-                    letters.notify_commit(progress);
-                }
+        self.replicate(newest_read, effects);
+        self.answer_confirmed_reads(effects);
+    }
+
+    /// One append per peer for everything that it was not sent; and a question for who was asked
+    /// nothing since the newest read came.
+    #[inline]
+    pub(super) fn replicate(&mut self, newest_read: Option<RequestId>, desk: &mut impl Desk) {
+        let Some((mut letters, peers)) = self.letters(desk) else { return };
+        for (peer, progress) in peers.iter_mut() {
+            letters.peer = peer;
+            letters.replicate(progress);
+            if newest_read.is_some_and(|newest| progress.asked < newest) {
+                letters.ask_for_reads(progress);
+            }
+            if letters.config.commit_notices {
+                letters.notify_commit(progress);
             }
         }
-        self.answer_confirmed_reads(effects);
     }
 
     /// Whoever heard nothing for a heartbeat interval hears something.
@@ -66,10 +73,10 @@ impl Raft {
 
     /// What a leader's letters are made from, and what is known of those who get them; nothing where
     /// this node does not lead.
-    fn letters<'a>(
+    fn letters<'a, D: Desk>(
         &'a mut self,
-        effects: &'a mut Vec<Effect>,
-    ) -> Option<(Letters<'a>, &'a mut NodeMap<Progress>)> {
+        desk: &'a mut D,
+    ) -> Option<(Letters<'a, D>, &'a mut NodeMap<Progress>)> {
         let after = self.after_term();
         let Role::Leader(leader) = &mut self.role else { return None };
         let letters = Letters {
@@ -84,14 +91,14 @@ impl Raft {
             membership: self.memberships.current(),
             config: &self.config,
             sender: &mut self.sender,
-            effects,
+            desk,
         };
         Some((letters, &mut leader.peers))
     }
 }
 
 /// A leader's letters.
-struct Letters<'a> {
+struct Letters<'a, D> {
     /// Whom they are for.
     peer: NodeId,
     term: Term,
@@ -105,10 +112,10 @@ struct Letters<'a> {
     membership: &'a Membership,
     config: &'a Config,
     sender: &'a mut Sender,
-    effects: &'a mut Vec<Effect>,
+    desk: &'a mut D,
 }
 
-impl Letters<'_> {
+impl<D: Desk> Letters<'_, D> {
     fn replicate(&mut self, progress: &mut Progress) {
         match &progress.mode {
             Mode::Probe { waiting: true, .. } => {}
@@ -230,7 +237,7 @@ impl Letters<'_> {
     fn letter(&mut self, message: Message) -> RequestId {
         let request = self.sender.number();
         let envelope = Box::new(self.sender.letter(self.term, self.peer, request, message));
-        self.effects.push(Effect::Send(Send { envelope, after: self.after }));
+        self.desk.send(Send { envelope, after: self.after });
         request
     }
 
@@ -251,7 +258,7 @@ impl Letters<'_> {
         progress.told_commit = progress.told_commit.max(self.commit.min(end));
         let request = self.sender.number();
         // Written in one piece: it is large, and must not be moved from part to part.
-        let envelope = Box::new(Envelope {
+        let written = Envelope {
             from: self.sender.id,
             boot: self.sender.boot,
             to: self.peer,
@@ -265,8 +272,15 @@ impl Letters<'_> {
                 wants_reply,
                 runs,
             }),
-        });
-        self.effects.push(Effect::Send(Send { envelope, after: self.after }));
+        };
+        let envelope = match self.desk.used() {
+            Some(mut envelope) => {
+                *envelope = written;
+                envelope
+            }
+            None => Box::new(written),
+        };
+        self.desk.send(Send { envelope, after: self.after });
         request
     }
 }

@@ -10,7 +10,7 @@ use crate::status::RoleName;
 use crate::time::Instant;
 
 /// The role a node plays, with its data.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Follower(Follower),
     PreCandidate(Candidate),
@@ -19,7 +19,7 @@ pub(super) enum Role {
 }
 
 /// Follows a leader, or waits for one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Follower {
     /// The leader of this term, once it made itself known.
     pub(super) leader: Option<NodeId>,
@@ -31,7 +31,7 @@ pub(super) struct Follower {
 }
 
 /// Stands for election, or for the dry run of one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
     /// The term stood for: the present one, or in a dry run the next.
     pub(super) campaign: Term,
@@ -46,7 +46,7 @@ pub(super) struct Candidate {
 }
 
 /// Leads the term.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Leader {
     /// The entry that opened the term.
     pub(super) opening: Index,

@@ -35,7 +35,7 @@ use crate::status::ReceivingStatus;
 const WORTHWHILE: u64 = 16;
 
 /// A snapshot that is being received.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Receiving {
     id: SnapshotId,
     /// The leader that sends it.

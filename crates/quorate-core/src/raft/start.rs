@@ -16,7 +16,7 @@ use crate::node_map::NodeMap;
 use crate::rng::Rng;
 use crate::snapshot::SnapshotId;
 use crate::status::RoleName;
-use crate::time::Instant;
+use crate::time::{Instant, nanos};
 
 /// Everything a node needs to begin, all of it durable.
 #[derive(Clone, Debug)]
@@ -75,6 +75,7 @@ impl Raft {
         let follower = Follower { leader: None, heard_at: None, election_at: start.now };
         let mut raft = Self {
             id: start.id,
+            election_nanos: (nanos(start.config.election_min), nanos(start.config.election_max)),
             config: start.config,
             rng: Rng::new(start.seed),
             now: start.now,

@@ -165,15 +165,24 @@ impl Raft {
     }
 
     fn handle_persisted(&mut self, token: PersistToken, effects: &mut Vec<Effect>) {
-        if !self.durability.complete(self.now, token) {
+        if !self.complete_write(token) {
             return effects.push(Effect::Dropped(DropReason::UnknownToken));
         }
         self.count_own_vote(token, effects);
-        self.durable_bytes = self.log.bytes_through(self.durability.persisted());
         if self.durability.persisted() > self.commit {
             self.advance_commit(effects);
         }
         self.hand_out_committed(effects);
+    }
+
+    /// Notes that a write is durable; says whether it was under way.
+    #[inline]
+    pub(super) fn complete_write(&mut self, token: PersistToken) -> bool {
+        let was_open = self.durability.complete(self.now, token);
+        if was_open {
+            self.durable_bytes = self.log.bytes_through(self.durability.persisted());
+        }
+        was_open
     }
 
     /// Hands out the write in the making, before the messages that rest on it.

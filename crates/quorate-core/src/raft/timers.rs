@@ -62,12 +62,13 @@ impl Raft {
     }
 
     /// A fresh election timeout from this instant on (Raft §5.2: drawn anew each time).
+    #[inline]
     pub(super) fn election_deadline(&mut self) -> Instant {
-        let (mut min, mut max) = (self.config.election_min, self.config.election_max);
+        let (mut min, mut max) = self.election_nanos;
         if mutant!(SlowElections) {
             (min, max) = (min * 30, max * 30);
         }
-        self.now.after_nanos(self.rng.span(min, max))
+        self.now.after_nanos(self.rng.between(min, max))
     }
 
     pub(super) fn reset_election_timer(&mut self) {

@@ -8,6 +8,7 @@ pub mod check;
 pub mod disk;
 pub mod rng;
 mod snapshots;
+mod steady;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -56,6 +57,8 @@ pub struct Tally {
     pub installations: u64,
     pub logs_replaced: u64,
     pub interrupted_installations: u64,
+    /// Inputs that the straight lines of the steady state take, too.
+    pub steady_steps: u64,
     pub dropped: BTreeMap<DropReason, u64>,
 }
 
@@ -292,7 +295,10 @@ impl Cluster {
         let alive = self.alive_mut(id);
         let was_leader_of = alive.raft.is_leader().then(|| alive.raft.term());
         let mut effects = Vec::new();
+        let (twin, taken) = (alive.raft.clone(), input.clone());
         alive.raft.handle(now, input, &mut effects);
+        let is_steady = steady::takes_the_same_step(twin, now, &taken, &alive.raft, &effects);
+        self.tally.steady_steps += u64::from(is_steady);
         for effect in &effects {
             self.take_log(id, was_leader_of, effect);
         }

@@ -98,6 +98,10 @@ fn no_life_breaks_a_rule_and_every_life_recovers() {
     ] {
         assert!(*count > 0, "no {what}: {seen:?}");
     }
+    if !cfg!(quorate_mutants) {
+        let steady = seen.tally.steady_steps;
+        assert!(steady > seeds() * 50, "too few steps of the steady state: {steady}");
+    }
     assert!(dropped.len() >= 4, "too few kinds of drops: {seen:?}");
 }
 
@@ -508,6 +512,7 @@ impl Seen {
         self.tally.installations += tally.installations;
         self.tally.logs_replaced += tally.logs_replaced;
         self.tally.interrupted_installations += tally.interrupted_installations;
+        self.tally.steady_steps += tally.steady_steps;
         for (reason, count) in &tally.dropped {
             *self.tally.dropped.entry(*reason).or_default() += count;
         }
