@@ -14,10 +14,13 @@ use quorate_core::{EntryId, EntryKind, Index, Run, Term};
 
 use crate::heads::{Head, Heads};
 use crate::record::{
-    CHECKED_FROM, ENVELOPE_AT, ENVELOPE_BYTES, EntryRef, Envelope, Limits, RECORD_HEADER_BYTES,
-    RecordError, walk,
+    CHECKED_FROM, ENVELOPE_AT, ENVELOPE_BYTES, EntryRef, Envelope, LOG_TIME_END, Limits,
+    RECORD_HEADER_BYTES, RecordError, walk,
 };
 use crate::wire::{put, put_u32, put_u64, take};
+
+/// Bytes that a block may keep and not need, beside as many as it needs.
+const SPARE_BYTES: usize = 256;
 
 /// Encodes entries one after another into one block.
 ///
@@ -30,6 +33,8 @@ pub struct BlockBuilder {
     heads: Heads,
     first: Index,
     last: EntryId,
+    /// Log time of the last entry.
+    last_log_time_ms: u64,
 }
 
 impl BlockBuilder {
@@ -42,6 +47,7 @@ impl BlockBuilder {
             heads: Heads::new(),
             first: Index::ZERO,
             last: EntryId::ZERO,
+            last_log_time_ms: 0,
         }
     }
 
@@ -55,27 +61,42 @@ impl BlockBuilder {
         }
     }
 
+    /// Makes room for so many entries and bytes more.
+    pub fn reserve(&mut self, entries: usize, bytes: usize) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = Vec::with_capacity(bytes);
+            self.starts = Vec::with_capacity(entries.saturating_sub(1));
+            return;
+        }
+        self.bytes.reserve(bytes);
+        self.starts.reserve(entries.saturating_sub(1));
+    }
+
     /// Appends an entry.
     ///
     /// # Panics
     ///
     /// When `index` does not follow the entry before, `term` is zero or lower than the one before,
     /// or the block would exceed 4 GiB.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the end of the block fits, and so all in it"
+    )]
     pub fn push(&mut self, index: Index, term: Term, envelope: &Envelope, payload: &[u8]) {
         assert!(term > Term::ZERO && term >= self.last.term, "terms of a log never decrease");
         let start = self.bytes.len();
         let size = RECORD_HEADER_BYTES + payload.len();
-        assert!(u32::try_from(start + size).is_ok(), "a block is smaller than 4 GiB");
+        let end = u32::try_from(start + size).expect("a block is smaller than 4 GiB");
+        let size_on_disk = end - start as u32;
         if start == 0 {
             assert!(index > Index::ZERO, "the first entry of a log has index 1");
             self.first = index;
         } else {
-            assert_eq!(index, self.last.index.next(), "indices of a block have no gap");
-            self.starts.push(u32::try_from(start).expect("checked with the end"));
+            assert!(index == self.last.index.next(), "indices of a block have no gap");
+            self.starts.push(start as u32);
         }
-        let length = u32::try_from(ENVELOPE_BYTES + payload.len()).expect("checked with the end");
         let mut head = [0; RECORD_HEADER_BYTES];
-        put_u32(&mut head, 0, length);
+        put_u32(&mut head, 0, size_on_disk - ENVELOPE_AT as u32);
         put_u64(&mut head, 8, index.0);
         put_u64(&mut head, 16, term.0);
         put(&mut head, ENVELOPE_AT, envelope.encode());
@@ -84,8 +105,9 @@ impl BlockBuilder {
         self.bytes.extend_from_slice(payload);
         let crc = crc32c::crc32c(&self.bytes[start + CHECKED_FROM..]);
         put_u32(&mut self.bytes[start..], 4, crc);
-        self.heads.push(term, envelope.kind, u32::try_from(size).expect("checked with the end"));
+        self.heads.push(term, envelope.kind, size_on_disk);
         self.last = EntryId::new(index, term);
+        self.last_log_time_ms = envelope.log_time_ms.min(LOG_TIME_END - 1);
     }
 
     /// Whether no entry was pushed.
@@ -114,8 +136,14 @@ impl BlockBuilder {
     #[must_use]
     pub fn finish(&mut self) -> Arc<Block> {
         assert!(!self.is_empty(), "a block has at least one entry");
-        let Self { bytes, starts, heads, first, last } = std::mem::take(self);
-        Arc::new(Block { bytes, starts, heads, first, last })
+        let Self { mut bytes, mut starts, heads, first, last, last_log_time_ms } =
+            std::mem::take(self);
+        // What was reserved and not needed must not be kept for as long as the block.
+        if bytes.capacity() > 2 * bytes.len() + SPARE_BYTES {
+            bytes.shrink_to_fit();
+            starts.shrink_to_fit();
+        }
+        Arc::new(Block { bytes, starts, heads, first, last, last_log_time_ms })
     }
 }
 
@@ -128,6 +156,8 @@ pub struct Block {
     heads: Heads,
     first: Index,
     last: EntryId,
+    /// Log time of the last entry.
+    last_log_time_ms: u64,
 }
 
 impl Block {
@@ -142,6 +172,7 @@ impl Block {
             return Err(RecordError::BlockTooLarge { bytes: bytes.len(), limit });
         }
         let (mut starts, mut heads, mut first) = (Vec::new(), Heads::new(), Index::ZERO);
+        let mut last_log_time_ms = 0;
         let last = walk(&bytes, limits, |entry, offset| {
             if offset == 0 {
                 first = entry.id.index;
@@ -151,8 +182,9 @@ impl Block {
             let size = u32::try_from(RECORD_HEADER_BYTES + entry.payload.len());
             let size = size.expect("a block is smaller than 4 GiB");
             heads.push(entry.id.term, entry.envelope.kind, size);
+            last_log_time_ms = entry.envelope.log_time_ms;
         })?;
-        Ok(Arc::new(Self { bytes, starts, heads, first, last }))
+        Ok(Arc::new(Self { bytes, starts, heads, first, last, last_log_time_ms }))
     }
 
     /// Index of the first entry.
@@ -275,8 +307,20 @@ impl Entries {
 
     /// Id of the last entry.
     #[must_use]
+    #[inline]
     pub fn last_id(&self) -> EntryId {
-        self.id(self.last)
+        if self.last == self.block.last.index { self.block.last } else { self.id(self.last) }
+    }
+
+    /// Log time of the last entry.
+    #[must_use]
+    #[inline]
+    pub fn last_log_time_ms(&self) -> u64 {
+        if self.last == self.block.last.index {
+            return self.block.last_log_time_ms;
+        }
+        let last = self.entry(self.last).expect("the block holds its slices");
+        last.envelope.log_time_ms
     }
 
     fn id(&self, index: Index) -> EntryId {

@@ -30,7 +30,7 @@ pub const ENVELOPE_BYTES: usize = 24;
 pub const ENVELOPE_VERSION: u8 = 1;
 
 /// First log time that the envelope's 48 bits cannot hold.
-const LOG_TIME_END: u64 = 1 << 48;
+pub(crate) const LOG_TIME_END: u64 = 1 << 48;
 
 /// Bytes of a record before what its checksum covers.
 pub(crate) const CHECKED_FROM: usize = 8;

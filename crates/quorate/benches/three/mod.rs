@@ -8,37 +8,82 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate::replica::{CallId, Replica, ReplicaConfig, ReplicaEffect, ReplicaInput, ReplicaStart};
+use quorate::replica::{
+    CallId, Effects, Frame, Origin, Replica, ReplicaConfig, ReplicaEffect, ReplicaInput,
+    ReplicaStart,
+};
 use quorate::roster::{Member, Roster};
 use quorate::sessions::Stamp;
-use quorate_core::{BootCounter, EntryId, HardState, Index, Instant, NodeId, RoleName};
-use quorate_log::EntryRef;
+use quorate_core::{
+    BootCounter, EntryId, Few, HardState, Index, Instant, NodeId, PersistToken, RoleName,
+};
+use quorate_log::{Entries, EntryRef, Write};
 
 /// Bytes of every proposal.
 pub const PAYLOAD_BYTES: usize = 256;
 
-struct Host {
-    replica: Replica,
-    inbox: Vec<ReplicaInput>,
-    /// Commands executed.
-    executed: u64,
-}
-
 /// Three nodes, and what is on its way between them.
 pub struct Cluster {
-    hosts: Vec<Host>,
+    replicas: Vec<Replica>,
     now: Instant,
-    effects: Vec<ReplicaEffect>,
-    /// Effects of what is reported while `effects` are performed.
-    spare: Vec<ReplicaEffect>,
-    /// Kept for its memory.
-    inbox: Vec<ReplicaInput>,
+    world: World,
     payload: Arc<Vec<u8>>,
+    calls: u64,
+}
+
+/// What surrounds the nodes: it does at once what they ask for.
+struct World {
+    /// The node whose turn it is.
+    node: usize,
+    /// Frames on their way, by receiver.
+    inboxes: Vec<VecDeque<(NodeId, Frame)>>,
     /// Nodes with something in their inbox.
     awake: VecDeque<usize>,
-    calls: u64,
+    /// What the disk of the present node has to report.
+    written: Option<PersistToken>,
+    /// What its state machine has to report.
+    applied: Option<Index>,
+    /// Commands executed, by node.
+    executed: Vec<u64>,
     /// Calls whose client was answered.
     answered: u64,
+}
+
+impl Effects for World {
+    #[inline]
+    fn push(&mut self, effect: ReplicaEffect) {
+        match effect {
+            ReplicaEffect::Persist(write) => self.persist(write),
+            ReplicaEffect::Send { to, frame } => self.send(to, frame),
+            ReplicaEffect::Apply { entries, answers } => self.apply(entries, answers),
+            ReplicaEffect::ReadLog { .. } => panic!("what is recent is in memory"),
+            ReplicaEffect::Halt(reason) => panic!("{reason:?}"),
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn persist(&mut self, write: Write) {
+        self.written = Some(write.token);
+    }
+
+    #[inline]
+    fn send(&mut self, to: NodeId, frame: Frame) {
+        let to = to.get() as usize - 1;
+        if self.inboxes[to].is_empty() {
+            self.awake.push_back(to);
+        }
+        self.inboxes[to].push_back((id(self.node), frame));
+    }
+
+    /// A state machine that looks at every command and answers who waits.
+    #[inline]
+    fn apply(&mut self, entries: Entries, answers: Few<(Index, Origin)>) {
+        let of_this_size = |entry: &EntryRef<'_>| entry.payload.len() == PAYLOAD_BYTES;
+        self.executed[self.node] += entries.iter().filter(of_this_size).count() as u64;
+        self.answered += answers.len() as u64;
+        self.applied = Some(entries.last());
+    }
 }
 
 fn id(number: usize) -> NodeId {
@@ -55,11 +100,12 @@ impl Cluster {
             client_urls: Vec::new(),
         };
         let roster = Arc::new(Roster::of_voters((0..3).map(member)).unwrap());
-        let host = |number: usize| {
+        let replica = |number: usize| {
             let start = ReplicaStart {
                 id: id(number),
                 boot: BootCounter(1),
-                config: ReplicaConfig::default(),
+                // Some sixteen thousand entries, as many as the other libraries keep.
+                config: ReplicaConfig { tail_bytes: 8 << 20, ..ReplicaConfig::default() },
                 seed: number as u64,
                 now: Instant::ZERO,
                 hard_state: HardState::default(),
@@ -72,19 +118,23 @@ impl Cluster {
                 memberships: Vec::new(),
                 commit: Index::ZERO,
             };
-            let replica = Replica::new(start).unwrap();
-            Host { replica, inbox: Vec::new(), executed: 0 }
+            Replica::new(start).unwrap()
+        };
+        let world = World {
+            node: 0,
+            inboxes: vec![VecDeque::new(); 3],
+            awake: VecDeque::new(),
+            written: None,
+            applied: None,
+            executed: vec![0; 3],
+            answered: 0,
         };
         let mut cluster = Self {
-            hosts: (0..3).map(host).collect(),
+            replicas: (0..3).map(replica).collect(),
             now: Instant::ZERO,
-            effects: Vec::new(),
-            spare: Vec::new(),
-            inbox: Vec::new(),
+            world,
             payload: Arc::new(vec![0x5A; PAYLOAD_BYTES]),
-            awake: VecDeque::new(),
             calls: 0,
-            answered: 0,
         };
         for node in 0..3 {
             for peer in (0..3).filter(|peer| *peer != node) {
@@ -92,98 +142,69 @@ impl Cluster {
                 cluster.give(node, input);
             }
         }
-        cluster.settle();
         cluster
     }
 
     /// Lets time pass until a node leads.
     pub fn elect(&mut self) -> usize {
         loop {
-            let leads = |host: &Host| host.replica.role() == RoleName::Leader;
-            if let Some(leader) = self.hosts.iter().position(leads) {
+            let leads = |replica: &Replica| replica.role() == RoleName::Leader;
+            if let Some(leader) = self.replicas.iter().position(leads) {
                 return leader;
             }
             self.now = self.now.after(Duration::from_millis(10));
             (0..3).for_each(|node| self.give(node, ReplicaInput::Timer));
-            self.settle();
         }
     }
 
+    /// Gives a node one of the rarer inputs, in a wake-up of its own.
     fn give(&mut self, node: usize, input: ReplicaInput) {
-        if self.hosts[node].inbox.is_empty() {
-            self.awake.push_back(node);
-        }
-        self.hosts[node].inbox.push(input);
+        let mut effects = Vec::new();
+        self.world.node = node;
+        self.replicas[node].handle(self.now, input, &mut effects);
+        effects.into_iter().for_each(|effect| self.world.push(effect));
+        self.finish(node);
+        self.settle();
     }
 
     /// Wakes nodes until nobody has anything to do.
     fn settle(&mut self) {
-        while let Some(node) = self.awake.pop_front() {
-            std::mem::swap(&mut self.inbox, &mut self.hosts[node].inbox);
-            let mut inbox = std::mem::take(&mut self.inbox);
-            for input in inbox.drain(..) {
-                self.hosts[node].replica.handle(self.now, input, &mut self.effects);
+        while let Some(node) = self.world.awake.pop_front() {
+            self.world.node = node;
+            while let Some((from, frame)) = self.world.inboxes[node].pop_front() {
+                self.replicas[node].receive(self.now, from, frame, &mut self.world);
             }
-            self.inbox = inbox;
             self.finish(node);
         }
     }
 
     /// The end of a wake-up, again after each report of the node's own disk and state machine.
     fn finish(&mut self, node: usize) {
+        let replica = &mut self.replicas[node];
         loop {
-            let replica = &mut self.hosts[node].replica;
-            replica.handle(self.now, ReplicaInput::Flush, &mut self.effects);
-            if self.effects.is_empty() {
-                return;
+            replica.flush(self.now, &mut self.world);
+            let (written, applied) = (self.world.written.take(), self.world.applied.take());
+            if let Some(token) = written {
+                replica.written(self.now, token, &mut self.world);
             }
-            let mut effects = std::mem::take(&mut self.effects);
-            let mut has_reported = false;
-            for effect in effects.drain(..) {
-                has_reported |= self.perform(node, effect);
+            if let Some(index) = applied {
+                replica.executed(self.now, index, &mut self.world);
             }
-            // What the reports led to waits in the other vector.
-            std::mem::swap(&mut effects, &mut self.spare);
-            self.effects = effects;
-            if !has_reported {
+            if written.is_none() && applied.is_none() {
                 return;
             }
         }
     }
 
-    /// Does what a node asks for; whether that told the node something at once.
-    fn perform(&mut self, node: usize, effect: ReplicaEffect) -> bool {
-        let report = match effect {
-            ReplicaEffect::Persist(write) => ReplicaInput::Persisted(write.token),
-            ReplicaEffect::Send { to, frame } => {
-                let to = usize::try_from(to.get() - 1).unwrap();
-                self.give(to, ReplicaInput::Frame { from: id(node), frame });
-                return false;
-            }
-            ReplicaEffect::Apply { entries, answers } => {
-                // A state machine that looks at every command and answers who waits.
-                let of_this_size = |entry: &EntryRef<'_>| entry.payload.len() == PAYLOAD_BYTES;
-                let host = &mut self.hosts[node];
-                host.executed += entries.iter().filter(of_this_size).count() as u64;
-                self.answered += answers.len() as u64;
-                ReplicaInput::Applied(entries.last())
-            }
-            ReplicaEffect::ReadLog { .. } => panic!("what is recent is in memory"),
-            ReplicaEffect::Halt(reason) => panic!("{reason:?}"),
-            _ => return false,
-        };
-        self.hosts[node].replica.handle(self.now, report, &mut self.spare);
-        true
-    }
-
     /// Proposes `batch` commands, each with a call of its own, and waits until all nodes executed them.
     pub fn round(&mut self, leader: usize, batch: u64) {
+        self.world.node = leader;
         for _ in 0..batch {
             self.calls += 1;
             let call = CallId(self.calls);
             let command = Arc::clone(&self.payload).into();
-            let input = ReplicaInput::Call { call, command, stamp: Stamp::None };
-            self.hosts[leader].replica.handle(self.now, input, &mut self.effects);
+            let replica = &mut self.replicas[leader];
+            replica.call(self.now, call, command, Stamp::None, &mut self.world);
         }
         self.finish(leader);
         self.settle();
@@ -193,7 +214,6 @@ impl Cluster {
     pub fn tick(&mut self) {
         self.now = self.now.after(Duration::from_millis(1));
         (0..3).for_each(|node| self.give(node, ReplicaInput::Timer));
-        self.settle();
     }
 
     /// Commands that were proposed.
@@ -203,12 +223,12 @@ impl Cluster {
 
     /// Commands that every node executed.
     pub fn executed(&self) -> u64 {
-        self.hosts.iter().map(|host| host.executed).min().unwrap_or(0)
+        self.world.executed.iter().copied().min().unwrap_or(0)
     }
 
     /// Every node executed everything, and everybody was answered.
     pub fn check(&self) {
         assert_eq!(self.executed(), self.calls);
-        assert_eq!(self.answered, self.calls);
+        assert_eq!(self.world.answered, self.calls);
     }
 }

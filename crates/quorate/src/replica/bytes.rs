@@ -12,19 +12,14 @@ const NANOS_PER_MILLI: u64 = 1_000_000;
 
 impl Replica {
     /// Gives the core one input, and does what it asks for.
-    pub(super) fn step(&mut self, now: Instant, input: Input, out: &mut Vec<ReplicaEffect>) {
+    pub(super) fn step(&mut self, now: Instant, input: Input, out: &mut impl Effects) {
         self.raft.handle(now, input, &mut self.effects);
         self.obey(now, &[], out);
     }
 
     /// Does what the core asked for. `incoming` holds the entries of the message that it was given,
     /// where it was one.
-    pub(super) fn obey(
-        &mut self,
-        now: Instant,
-        incoming: &[Entries],
-        out: &mut Vec<ReplicaEffect>,
-    ) {
+    pub(super) fn obey(&mut self, now: Instant, incoming: &[Entries], out: &mut impl Effects) {
         let mut rest = incoming;
         if !self.effects.is_empty() {
             let mut effects = std::mem::take(&mut self.effects);
@@ -58,13 +53,13 @@ impl Replica {
 
     /// What does not come with every call.
     #[cold]
-    fn perform_rare(&mut self, now: Instant, effect: &Effect, out: &mut Vec<ReplicaEffect>) {
+    fn perform_rare(&mut self, now: Instant, effect: &Effect, out: &mut impl Effects) {
         match *effect {
             Effect::Truncated { .. } => unreachable!("a cut comes before everything else"),
             Effect::Opened(id) => {
                 self.term_began = (now, self.tail.log_time_ms());
                 let envelope = EntryEnvelope::of(EntryKind::Opening, self.log_time_ms(now));
-                self.tail.push(id, envelope, Command::Owned(Vec::new()));
+                self.tail.push(id, &envelope, &[]);
             }
             Effect::Persist(_) | Effect::Send(_) | Effect::Apply { .. } => {
                 unreachable!("they are performed where they come")
@@ -90,7 +85,7 @@ impl Replica {
         base.saturating_add(passed / NANOS_PER_MILLI)
     }
 
-    fn halt(&mut self, reason: ReplicaHalt, out: &mut Vec<ReplicaEffect>) {
+    fn halt(&mut self, reason: ReplicaHalt, out: &mut impl Effects) {
         self.halted = true;
         out.push(ReplicaEffect::Halt(reason));
     }
@@ -116,7 +111,7 @@ impl Replica {
     }
 
     #[cold]
-    fn truncate(&mut self, from: Index, out: &mut Vec<ReplicaEffect>) {
+    fn truncate(&mut self, from: Index, out: &mut impl Effects) {
         let before = from.previous();
         let term = self.raft.term_at(before).expect("what lies before a cut is in the log");
         self.tail.truncate(from, EntryId::new(before, term));
@@ -130,7 +125,7 @@ impl Replica {
         self.end_lost(&lost, out);
     }
 
-    fn persist(&mut self, persist: Persist, out: &mut Vec<ReplicaEffect>) {
+    fn persist(&mut self, persist: Persist, out: &mut impl Effects) {
         let Persist { token, hard_state, truncate_from, append, commit } = persist;
         let entries = append.map_or_else(Few::new, |(first, last)| {
             self.proposals.flushed(last);
@@ -146,7 +141,7 @@ impl Replica {
     }
 
     /// Attaches the entries that a message names, and lets it out when it may leave.
-    fn send(&mut self, now: Instant, send: Send, out: &mut Vec<ReplicaEffect>) {
+    fn send(&mut self, now: Instant, send: Send, out: &mut impl Effects) {
         let Send { envelope, after } = send;
         let payload = match &envelope.message {
             Message::Append(append) if !append.runs.is_empty() => {
@@ -202,7 +197,7 @@ impl Replica {
         first: Index,
         last: Index,
         max_bytes: usize,
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
     ) -> Ticket {
         let ticket = self.next_ticket();
         self.reads.insert(ticket, reading);
@@ -221,7 +216,7 @@ impl Replica {
         now: Instant,
         ticket: Ticket,
         outcome: Result<Vec<Entries>, ReadFault>,
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
     ) {
         match self.reads.remove(&ticket) {
             Some(Reading::Feed) => self.feed_read(ticket, outcome, out),
@@ -236,7 +231,7 @@ impl Replica {
         &mut self,
         ticket: Ticket,
         outcome: Result<Vec<Entries>, ReadFault>,
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
     ) {
         let Some((first, last)) = self.feed.read_done(ticket) else { return };
         let fault = match outcome {
@@ -265,7 +260,7 @@ impl Replica {
         now: Instant,
         ticket: Ticket,
         outcome: Result<Vec<Entries>, ReadFault>,
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
     ) {
         let entries = match outcome {
             Ok(entries) => Some(entries.into()),
@@ -286,7 +281,7 @@ impl Replica {
     }
 
     /// Tells the core which appends will not leave.
-    pub(super) fn report_undelivered(&mut self, now: Instant, out: &mut Vec<ReplicaEffect>) {
+    pub(super) fn report_undelivered(&mut self, now: Instant, out: &mut impl Effects) {
         for Dropped { to, request } in std::mem::take(&mut self.undelivered) {
             self.counters.sends_dropped += 1;
             self.step(now, Input::SendDropped { to, request }, out);
@@ -295,13 +290,13 @@ impl Replica {
 
     /// Hands committed entries to the state machine, as many as it has room for.
     #[inline]
-    pub(super) fn pump(&mut self, out: &mut Vec<ReplicaEffect>) {
+    pub(super) fn pump(&mut self, out: &mut impl Effects) {
         if self.feed.want() != Want::Nothing {
             self.feed_entries(out);
         }
     }
 
-    fn feed_entries(&mut self, out: &mut Vec<ReplicaEffect>) {
+    fn feed_entries(&mut self, out: &mut impl Effects) {
         while let Want::Entries { first, last, max_bytes } = self.feed.want() {
             let held = self.tail.first();
             if first < held {
@@ -315,15 +310,18 @@ impl Replica {
         }
     }
 
-    pub(super) fn hand_out_entries(&mut self, entries: Entries, out: &mut Vec<ReplicaEffect>) {
+    pub(super) fn hand_out_entries(&mut self, entries: Entries, out: &mut impl Effects) {
         self.feed.handed(&entries);
-        let (mut answers, mut lost) = (Few::new(), Vec::new());
-        let term_of = |index| entries.block().term(index);
-        self.proposals.applied(entries.last(), term_of, &mut answers, &mut lost);
-        if !lost.is_empty() {
+        let run = entries.only_run();
+        let answers = run.and_then(|run| self.proposals.applied_run(run.last_id()));
+        let answers = answers.unwrap_or_else(|| {
+            let (mut answers, mut lost) = (Few::new(), Vec::new());
+            let term_of = |index| entries.block().term(index);
+            self.proposals.applied(entries.last(), term_of, &mut answers, &mut lost);
             self.end_lost(&lost, out);
-        }
-        out.push(ReplicaEffect::Apply { entries, answers });
+            answers
+        });
+        out.apply(entries, answers);
     }
 }
 

@@ -79,6 +79,12 @@ impl Feed {
         Want::Entries { first, last, max_bytes: self.limit - self.bytes.min(self.limit) }
     }
 
+    /// Whether the entries from `first` on come next, and so many bytes of them may be handed out.
+    #[inline]
+    pub(crate) fn has_room(&self, first: Index, bytes: usize) -> bool {
+        first == self.handed.next() && self.reading.is_none() && self.bytes + bytes <= self.limit
+    }
+
     /// Notes that a read for entries `first..=last` is under way.
     pub(crate) fn read(&mut self, ticket: Ticket, first: Index, last: Index) {
         self.reading = Some((ticket, first, last));
@@ -92,11 +98,12 @@ impl Feed {
 
     /// Notes that a piece was handed out.
     pub(crate) fn handed(&mut self, entries: &Entries) {
-        assert_eq!(entries.first(), self.handed.next(), "entries are executed in order");
+        assert!(entries.first() == self.handed.next(), "entries are executed in order");
         assert!(entries.last() <= self.target, "only committed entries are executed");
+        let bytes = entries.bytes().len();
         self.handed = entries.last();
-        self.bytes += entries.bytes().len();
-        self.outstanding.push_back((entries.last(), entries.bytes().len()));
+        self.bytes += bytes;
+        self.outstanding.push_back((entries.last(), bytes));
     }
 
     /// Notes that everything up to `index` was executed.

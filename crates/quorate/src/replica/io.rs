@@ -257,6 +257,39 @@ pub enum ReplicaEffect {
     Halt(ReplicaHalt),
 }
 
+/// Takes what a replica asks for, one after the other: a list for later, or a shell that does it at
+/// once.
+pub trait Effects {
+    /// The next thing to do.
+    fn push(&mut self, effect: ReplicaEffect);
+
+    /// As [`ReplicaEffect::Persist`]. This and the two that follow come with every command: a shell
+    /// that does them at once need not look which of all effects it has.
+    #[inline]
+    fn persist(&mut self, write: Write) {
+        self.push(ReplicaEffect::Persist(write));
+    }
+
+    /// As [`ReplicaEffect::Send`].
+    #[inline]
+    fn send(&mut self, to: NodeId, frame: Frame) {
+        self.push(ReplicaEffect::Send { to, frame });
+    }
+
+    /// As [`ReplicaEffect::Apply`].
+    #[inline]
+    fn apply(&mut self, entries: Entries, answers: Few<(Index, Origin)>) {
+        self.push(ReplicaEffect::Apply { entries, answers });
+    }
+}
+
+impl Effects for Vec<ReplicaEffect> {
+    #[inline]
+    fn push(&mut self, effect: ReplicaEffect) {
+        Self::push(self, effect);
+    }
+}
+
 /// How a call ended otherwise than by being applied here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallOutcome {

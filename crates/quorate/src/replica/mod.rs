@@ -7,7 +7,7 @@
 //! Each concern has its file: `tail` holds recent entries, `outbox` holds messages back until what
 //! they rest on is durable, `proposals` knows who waits for which entry, `calls` those that are not
 //! in this log, `feed` hands committed entries to the state machine, `snapshots` has the state written
-//! down, sent and restored.
+//! down, sent and restored. `steady` takes what nearly every step is in a straight line.
 //!
 //! Invariants:
 //! - After every step the tail ends where the protocol's log ends.
@@ -25,6 +25,7 @@ mod io;
 mod outbox;
 mod proposals;
 mod snapshots;
+mod steady;
 mod tail;
 mod view;
 
@@ -43,8 +44,8 @@ pub use self::command::Command;
 pub use self::frame::{Forward, ForwardNumber, ForwardOutcome, ForwardReply, Frame};
 pub use self::heads::{HeadsError, heads};
 pub use self::io::{
-    CallId, CallOutcome, Origin, ReadFault, RefusalCode, ReplicaEffect, ReplicaHalt, ReplicaInput,
-    Ticket, UnknownCode,
+    CallId, CallOutcome, Effects, Origin, ReadFault, RefusalCode, ReplicaEffect, ReplicaHalt,
+    ReplicaInput, Ticket, UnknownCode,
 };
 pub use self::view::{ReplicaCounters, ReplicaStatus};
 
@@ -160,6 +161,9 @@ enum Reading {
     Append,
 }
 
+/// The memory of their boxes is what is kept.
+type UsedLetters = Vec<Box<Envelope>>;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Replica {
@@ -188,6 +192,8 @@ pub struct Replica {
     undelivered: Vec<Dropped>,
     /// The core's effects; kept for its memory.
     effects: Vec<Effect>,
+    /// Letters that were read; kept for their memory.
+    letters: UsedLetters,
     counters: ReplicaCounters,
     halted: bool,
 }
@@ -251,6 +257,7 @@ impl Replica {
             shunned: None,
             undelivered: Vec::new(),
             effects: Vec::new(),
+            letters: Vec::new(),
             counters: ReplicaCounters::default(),
             halted: false,
         })
@@ -259,27 +266,68 @@ impl Replica {
     /// Takes one input and appends what it asks for to `out`. After a halt it does nothing.
     ///
     /// The shell ends each wake-up with [`ReplicaInput::Flush`].
-    // Most inputs are given where they are made: there the compiler sees which one it is.
-    #[inline(always)]
     pub fn handle(&mut self, now: Instant, input: ReplicaInput, out: &mut Vec<ReplicaEffect>) {
-        if self.halted {
-            return;
-        }
         match input {
-            ReplicaInput::Frame { from, frame } => self.handle_frame(now, from, frame, out),
+            ReplicaInput::Frame { from, frame } => self.receive(now, from, frame, out),
             ReplicaInput::Call { call, command, stamp } => {
-                self.handle_call(now, call, (command, stamp), out);
+                self.call(now, call, command, stamp, out);
             }
-            ReplicaInput::Persisted(token) => self.handle_persisted(now, token, out),
-            ReplicaInput::Applied(index) => self.handle_applied(now, index, out),
-            ReplicaInput::Flush => self.handle_flush(now, out),
+            ReplicaInput::Persisted(token) => self.written(now, token, out),
+            ReplicaInput::Applied(index) => self.executed(now, index, out),
+            ReplicaInput::Flush => self.flush(now, out),
+            _ if self.halted => {}
             rare => self.handle_rare(now, rare, out),
+        }
+    }
+
+    /// The typed form of [`ReplicaInput::Frame`], for any taker of effects, like those that follow.
+    pub fn receive(&mut self, now: Instant, from: NodeId, frame: Frame, out: &mut impl Effects) {
+        if !self.halted {
+            self.handle_frame(now, from, frame, out);
+        }
+    }
+
+    /// The typed form of [`ReplicaInput::Call`].
+    pub fn call(
+        &mut self,
+        now: Instant,
+        call: CallId,
+        command: Command,
+        stamp: Stamp,
+        out: &mut impl Effects,
+    ) {
+        if !self.halted {
+            self.handle_call(now, call, (command, stamp), out);
+        }
+    }
+
+    /// The typed form of [`ReplicaInput::Persisted`].
+    pub fn written(&mut self, now: Instant, token: PersistToken, out: &mut impl Effects) {
+        if !self.halted {
+            self.handle_persisted(now, token, out);
+        }
+    }
+
+    /// The typed form of [`ReplicaInput::Applied`].
+    pub fn executed(&mut self, now: Instant, index: Index, out: &mut impl Effects) {
+        if !self.halted {
+            self.handle_applied(now, index, out);
+        }
+    }
+
+    /// The typed form of [`ReplicaInput::Flush`].
+    #[inline]
+    pub fn flush(&mut self, now: Instant, out: &mut impl Effects) {
+        let has_work =
+            self.raft.wants_flush() || !self.undelivered.is_empty() || self.calls.waiting() > 0;
+        if has_work && !self.halted {
+            self.do_flush(now, out);
         }
     }
 
     /// What does not come with every call.
     #[cold]
-    fn handle_rare(&mut self, now: Instant, input: ReplicaInput, out: &mut Vec<ReplicaEffect>) {
+    fn handle_rare(&mut self, now: Instant, input: ReplicaInput, out: &mut impl Effects) {
         match input {
             ReplicaInput::Read(id) => self.step(now, Input::Read(id), out),
             ReplicaInput::Answered { peer, number, outcome } => {
@@ -327,12 +375,7 @@ impl Replica {
     }
 
     /// What shell and disk say of snapshots.
-    fn handle_snapshots(
-        &mut self,
-        now: Instant,
-        input: ReplicaInput,
-        out: &mut Vec<ReplicaEffect>,
-    ) {
+    fn handle_snapshots(&mut self, now: Instant, input: ReplicaInput, out: &mut impl Effects) {
         match input {
             ReplicaInput::TakeSnapshot => self.want_snapshot(out),
             ReplicaInput::SnapshotTaken(snapshot) => self.snapshot_taken(now, &snapshot, out),
@@ -365,7 +408,7 @@ impl Replica {
     }
 
     /// Ends every call that is not with the state machine, because the node stops.
-    pub fn stop(&mut self, out: &mut Vec<ReplicaEffect>) {
+    pub fn stop(&mut self, out: &mut impl Effects) {
         self.halted = true;
         for held in self.calls.take_waiting() {
             end(held.call, CallOutcome::Refused(RefusalCode::Stopping), out);
@@ -381,13 +424,7 @@ impl Replica {
         }
     }
 
-    fn handle_frame(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        frame: Frame,
-        out: &mut Vec<ReplicaEffect>,
-    ) {
+    fn handle_frame(&mut self, now: Instant, from: NodeId, frame: Frame, out: &mut impl Effects) {
         match frame {
             Frame::Raft { envelope, .. } | Frame::Chunk { envelope, .. }
                 if envelope.from != from =>
@@ -400,39 +437,33 @@ impl Replica {
             {
                 self.counters.frames_dropped += 1;
             }
-            Frame::Raft { mut envelope, entries } => {
-                // The heads come from the bytes themselves, so that they cannot contradict them.
-                if let Message::Append(append) = &mut envelope.message {
-                    let Ok(runs) = heads(&entries) else {
-                        self.counters.frames_dropped += 1;
-                        return;
-                    };
-                    append.runs = runs;
-                }
-                self.raft.receive(now, &envelope, &mut self.effects);
-                self.obey(now, &entries, out);
-            }
+            Frame::Raft { envelope, entries } => self.handle_letter(now, envelope, entries, out),
             Frame::Chunk { envelope, data } => self.handle_chunk(now, &envelope, data, out),
             Frame::Forward(forward) => self.handle_forward(now, from, forward, out),
             Frame::ForwardReply(reply) => self.handle_forward_reply(now, from, reply, out),
         }
     }
 
-    fn handle_persisted(
+    fn handle_any_letter(
         &mut self,
         now: Instant,
-        token: PersistToken,
-        out: &mut Vec<ReplicaEffect>,
+        mut envelope: Box<Envelope>,
+        entries: &[Entries],
+        out: &mut impl Effects,
     ) {
-        self.outbox.persisted(token, out);
-        self.raft.persisted(now, token, &mut self.effects);
-        if !self.effects.is_empty() {
-            self.obey(now, &[], out);
+        // The heads come from the bytes themselves, so that they cannot contradict them.
+        if let Message::Append(append) = &mut envelope.message {
+            let Ok(runs) = heads(entries) else {
+                self.counters.frames_dropped += 1;
+                return;
+            };
+            append.runs = runs;
         }
-        self.tail.evict(self.raft.durable());
+        self.raft.receive(now, &envelope, &mut self.effects);
+        self.obey(now, entries, out);
     }
 
-    fn handle_applied(&mut self, now: Instant, index: Index, out: &mut Vec<ReplicaEffect>) {
+    fn handle_applied(&mut self, now: Instant, index: Index, out: &mut impl Effects) {
         self.feed.applied(index);
         self.raft.applied(now, index, &mut self.effects);
         if !self.effects.is_empty() {
@@ -441,7 +472,7 @@ impl Replica {
         self.pump(out);
     }
 
-    fn handle_timer(&mut self, now: Instant, out: &mut Vec<ReplicaEffect>) {
+    fn handle_timer(&mut self, now: Instant, out: &mut impl Effects) {
         let (waited, sent) = self.calls.expire(now);
         for call in waited {
             end(call, CallOutcome::Refused(RefusalCode::NoLeader), out);
@@ -454,18 +485,9 @@ impl Replica {
         self.tidy_snapshots(out);
     }
 
-    #[inline]
-    fn handle_flush(&mut self, now: Instant, out: &mut Vec<ReplicaEffect>) {
-        let has_work = self.raft.wants_flush() || !self.undelivered.is_empty();
-        if has_work || self.calls.waiting() > 0 {
-            self.do_flush(now, out);
-        }
-    }
-
-    fn do_flush(&mut self, now: Instant, out: &mut Vec<ReplicaEffect>) {
+    fn do_flush(&mut self, now: Instant, out: &mut impl Effects) {
         if self.raft.wants_flush() {
-            self.raft.flush(now, &mut self.effects);
-            self.obey(now, &[], out);
+            self.flush_raft(now, out);
         }
         if !self.undelivered.is_empty() {
             self.report_undelivered(now, out);
@@ -480,17 +502,12 @@ mod bytes;
 mod routing;
 
 /// Ends a call.
-fn end(call: CallId, outcome: CallOutcome, out: &mut Vec<ReplicaEffect>) {
+fn end(call: CallId, outcome: CallOutcome, out: &mut impl Effects) {
     out.push(ReplicaEffect::CallEnded { call, outcome });
 }
 
 /// Answers a forwarded call.
-fn reply_to(
-    peer: NodeId,
-    number: ForwardNumber,
-    outcome: ForwardOutcome,
-    out: &mut Vec<ReplicaEffect>,
-) {
+fn reply_to(peer: NodeId, number: ForwardNumber, outcome: ForwardOutcome, out: &mut impl Effects) {
     let frame = Frame::ForwardReply(ForwardReply { number, outcome });
     out.push(ReplicaEffect::Send { to: peer, frame });
 }

@@ -21,7 +21,7 @@ use quorate_core::{Envelope, Few, Instant, Message, NodeId, PersistToken, Reques
 use quorate_log::Entries;
 
 use super::bytes::is_promised;
-use super::{Frame, ReplicaEffect, Ticket};
+use super::{Effects, Frame, Ticket};
 
 /// What a message that carries no entries is charged with.
 const SLOT_BYTES: usize = 256;
@@ -142,7 +142,7 @@ impl Outbox {
         &mut self,
         now: Instant,
         slot: Slot,
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
         dropped: &mut Vec<Dropped>,
     ) {
         let (to, persisted) = (slot.envelope.to, self.persisted);
@@ -156,7 +156,7 @@ impl Outbox {
             self.dropped += queue.push_out(now, self.patience, dropped);
         }
         if queue.may_pass(&held, persisted) {
-            out.push(release(held));
+            release(held, out);
         } else if queue.bytes + held.bytes > self.limit && !queue.held.is_empty() {
             self.dropped += 1;
             dropped.extend(held.dropped());
@@ -166,11 +166,31 @@ impl Outbox {
         }
     }
 
+    /// As [`Self::push`], for what is no append and carries no entries: only its own write can hold
+    /// it back.
+    #[inline]
+    pub(crate) fn push_reply(&mut self, now: Instant, slot: Slot, out: &mut impl Effects) {
+        let to = slot.envelope.to;
+        let held = Held { slot, bytes: SLOT_BYTES, since: now };
+        if self.is_durable(held.slot.after) {
+            return release(held, out);
+        }
+        let queue = self.queues.get_or_insert_with(to, Queue::default);
+        if queue.bytes + SLOT_BYTES > self.limit && !queue.held.is_empty() {
+            self.dropped += 1;
+        } else {
+            queue.bytes += SLOT_BYTES;
+            queue.held.push_back(held);
+        }
+    }
+
     /// Notes that every write up to `token` is durable.
-    pub(crate) fn persisted(&mut self, token: PersistToken, out: &mut Vec<ReplicaEffect>) {
+    pub(crate) fn persisted(&mut self, token: PersistToken, out: &mut impl Effects) {
         self.persisted = self.persisted.max(token);
         for queue in self.queues.values_mut() {
-            queue.drain(self.persisted, out);
+            if !queue.held.is_empty() {
+                queue.drain(self.persisted, out);
+            }
         }
     }
 
@@ -187,7 +207,7 @@ impl Outbox {
         &mut self,
         ticket: Ticket,
         read: Option<Few<Entries>>,
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
         dropped: &mut Vec<Dropped>,
     ) -> u64 {
         for queue in self.queues.values_mut() {
@@ -220,13 +240,18 @@ impl Queue {
     }
 
     /// Releases what may leave, in order.
-    fn drain(&mut self, persisted: PersistToken, out: &mut Vec<ReplicaEffect>) {
+    fn drain(&mut self, persisted: PersistToken, out: &mut impl Effects) {
+        // Nearly always it is all that is held, and the first may leave.
+        while let Some(held) = self.held.pop_front_if(|held| is_ready(&held.slot, persisted)) {
+            self.bytes -= held.bytes;
+            release(held, out);
+        }
         let mut appends_wait = false;
         let mut at = 0;
         while let Some(held) = self.held.get(at) {
             if is_ready(&held.slot, persisted) && !(held.is_append() && appends_wait) {
                 let held = self.remove(at).expect("it was just seen there");
-                out.push(release(held));
+                release(held, out);
             } else {
                 appends_wait |= held.is_append();
                 at += 1;
@@ -270,13 +295,14 @@ fn is_heartbeat(slot: &Slot) -> bool {
     matches!(&slot.envelope.message, Message::Append(append) if append.runs.is_empty())
 }
 
-fn release(held: Held) -> ReplicaEffect {
+#[inline]
+fn release(held: Held, out: &mut impl Effects) {
     let entries = match held.slot.payload {
         Payload::Ready(entries) => entries,
         Payload::Reading { .. } => unreachable!("only what is at hand is released"),
     };
     let envelope = held.slot.envelope;
-    ReplicaEffect::Send { to: envelope.to, frame: Frame::Raft { envelope, entries } }
+    out.send(envelope.to, Frame::Raft { envelope, entries });
 }
 
 #[cfg(test)]

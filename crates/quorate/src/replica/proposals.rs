@@ -81,6 +81,27 @@ impl Proposals {
         }
     }
 
+    /// As [`Self::applied`], for entries that all have the term of the last; nothing, where one that
+    /// waits was overwritten.
+    #[inline]
+    pub(crate) fn applied_run(&mut self, last: EntryId) -> Option<Few<(Index, Origin)>> {
+        let Some(first) = self.pending.front() else { return Some(Few::new()) };
+        // Nearly always nobody but this node proposed what it executes: a call for each entry.
+        let most = (last.index.0 + 1).saturating_sub(first.id.index.0);
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(self.pending.len());
+        let is_below = |pending: &Pending| pending.id.index <= last.index;
+        let is_all = most > 0 && is_below(&self.pending[most - 1]);
+        let count = if is_all { most } else { self.pending.partition_point(is_below) };
+        if self.pending.range(..count).any(|pending| pending.id.term != last.term) {
+            return None;
+        }
+        if count == 1 {
+            return self.pending.pop_front().map(|one| Few::one((one.id.index, one.origin)));
+        }
+        let taken = self.pending.drain(..count);
+        Some(Few::from(taken.map(|one| (one.id.index, one.origin)).collect::<Vec<_>>()))
+    }
+
     /// Takes out what waits for entries up to `last`, which a snapshot covers: they may be executed
     /// elsewhere, and are not here.
     pub(crate) fn covered(&mut self, last: Index, lost: &mut Vec<(Origin, Lost)>) {

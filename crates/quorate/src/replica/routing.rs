@@ -10,7 +10,7 @@ impl Replica {
         now: Instant,
         call: CallId,
         (command, stamp): (Command, Stamp),
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
     ) {
         if command.len() > self.config.max_command_bytes {
             return end(call, CallOutcome::Refused(RefusalCode::TooLarge), out);
@@ -32,7 +32,7 @@ impl Replica {
     }
 
     /// Sends a call on its way, or lets it wait.
-    fn route(&mut self, now: Instant, held: Held, out: &mut Vec<ReplicaEffect>) {
+    fn route(&mut self, now: Instant, held: Held, out: &mut impl Effects) {
         if self.raft.is_leader() {
             let what = (held.command.into(), held.stamp);
             if let Err(code) = self.propose(now, Origin::Local(held.call), what) {
@@ -53,7 +53,7 @@ impl Replica {
     }
 
     /// Sends the calls that wait on their way, where there is a leader to take them.
-    pub(super) fn route_waiting(&mut self, now: Instant, out: &mut Vec<ReplicaEffect>) {
+    pub(super) fn route_waiting(&mut self, now: Instant, out: &mut impl Effects) {
         let reachable = |leader| {
             let connected = self.connected.contains_key(&leader) && !self.is_shunned(now, leader);
             leader == self.id || connected
@@ -74,6 +74,7 @@ impl Replica {
     }
 
     /// Appends a command to the log of this node, which leads.
+    #[inline(always)]
     fn propose(
         &mut self,
         now: Instant,
@@ -96,7 +97,7 @@ impl Replica {
             envelope.sequence = sequence;
             envelope.acknowledged_distance = sequence.saturating_sub(acknowledged);
         }
-        self.tail.push(id, envelope, command);
+        self.tail.push(id, &envelope, &command);
         self.proposals.insert(id, origin);
         Ok(())
     }
@@ -115,7 +116,7 @@ impl Replica {
         let id = self.raft.propose_session(bytes).map_err(refusal_code)?;
         let mut envelope = EntryEnvelope::of(EntryKind::Session, self.log_time_ms(now));
         envelope.session = session.0;
-        self.tail.push(id, envelope, payload.into());
+        self.tail.push(id, &envelope, &payload);
         self.proposals.insert(id, origin);
         Ok(())
     }
@@ -126,7 +127,7 @@ impl Replica {
         now: Instant,
         peer: NodeId,
         forward: Forward,
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
     ) {
         let Forward { to_boot, number, stamp, command } = forward;
         if to_boot != self.boot || !self.calls.is_first(peer, number) {
@@ -151,7 +152,7 @@ impl Replica {
         now: Instant,
         from: NodeId,
         reply: ForwardReply,
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
     ) {
         let Some(held) = self.calls.answered(from, reply.number) else {
             self.counters.frames_dropped += 1;
@@ -174,7 +175,7 @@ impl Replica {
     }
 
     /// Tells those whose entries are gone.
-    pub(super) fn end_lost(&self, lost: &[(Origin, Lost)], out: &mut Vec<ReplicaEffect>) {
+    pub(super) fn end_lost(&self, lost: &[(Origin, Lost)], out: &mut impl Effects) {
         for (origin, lost) in lost {
             match (origin, lost) {
                 (Origin::Local(call), Lost::NeverSent) => {

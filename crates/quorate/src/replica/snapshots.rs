@@ -117,8 +117,7 @@ impl Snapshots {
     fn handed(&mut self, entries: &Entries) {
         self.since.0 += entries.last().distance(entries.first()) + 1;
         self.since.1 += entries.bytes().len() as u64;
-        let newest = entries.entry(entries.last()).map(|entry| entry.envelope.log_time_ms);
-        self.log_time_ms = self.log_time_ms.max(newest.unwrap_or_default());
+        self.log_time_ms = self.log_time_ms.max(entries.last_log_time_ms());
     }
 }
 
@@ -133,7 +132,7 @@ fn chunk_of(envelope: &Envelope) -> Option<SnapshotChunk> {
 // Taking one.
 impl Replica {
     /// Hands entries to the state machine, and has a snapshot taken after the one where it is due.
-    pub(super) fn hand_out(&mut self, entries: Entries, out: &mut Vec<ReplicaEffect>) {
+    pub(super) fn hand_out(&mut self, entries: Entries, out: &mut impl Effects) {
         let mut rest = entries;
         let newest_bytes = self.raft.snapshot().map_or(0, |id| id.bytes);
         while let Some(due) = self.snapshots.due_within(&rest, newest_bytes) {
@@ -149,19 +148,19 @@ impl Replica {
         self.hand_out_part(rest, out);
     }
 
-    fn hand_out_part(&mut self, entries: Entries, out: &mut Vec<ReplicaEffect>) {
+    fn hand_out_part(&mut self, entries: Entries, out: &mut impl Effects) {
         self.snapshots.handed(&entries);
         self.hand_out_entries(entries, out);
     }
 
     /// Somebody asks for one.
-    pub(super) fn want_snapshot(&mut self, out: &mut Vec<ReplicaEffect>) {
+    pub(super) fn want_snapshot(&mut self, out: &mut impl Effects) {
         self.snapshots.wanted = true;
         self.take_snapshot(out);
     }
 
     /// Has the one taken that is due, where nothing stands against it.
-    fn take_snapshot(&mut self, out: &mut Vec<ReplicaEffect>) {
+    fn take_snapshot(&mut self, out: &mut impl Effects) {
         let snapshots = &mut self.snapshots;
         if !snapshots.wanted || snapshots.taking || snapshots.installing.is_some() {
             return;
@@ -192,7 +191,7 @@ impl Replica {
         &mut self,
         now: Instant,
         snapshot: &StoredSnapshot,
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
     ) {
         self.snapshots.taking = false;
         if !self.snapshots.files.contains(&snapshot.id) {
@@ -208,14 +207,14 @@ impl Replica {
         self.take_snapshot(out);
     }
 
-    pub(super) fn snapshot_take_failed(&mut self, out: &mut Vec<ReplicaEffect>) {
+    pub(super) fn snapshot_take_failed(&mut self, out: &mut impl Effects) {
         self.snapshots.taking = false;
         self.counters.snapshots_failed += 1;
         self.take_snapshot(out);
     }
 
     /// Lets go of entries and files that nobody needs.
-    pub(super) fn tidy_snapshots(&mut self, out: &mut Vec<ReplicaEffect>) {
+    pub(super) fn tidy_snapshots(&mut self, out: &mut impl Effects) {
         let snapshots = &mut self.snapshots;
         if snapshots.files.len() > 1 {
             let in_use = self.raft.snapshots_in_use();
@@ -255,7 +254,7 @@ impl Replica {
 // What the log and the store report.
 impl Replica {
     /// The log begins after `base`.
-    pub(super) fn log_begins(&mut self, now: Instant, base: EntryId, out: &mut Vec<ReplicaEffect>) {
+    pub(super) fn log_begins(&mut self, now: Instant, base: EntryId, out: &mut impl Effects) {
         let is_it = |(snapshot, _): &mut (StoredSnapshot, SnapshotMeta)| snapshot.id.last == base;
         if let Some((snapshot, meta)) = self.snapshots.installing.take_if(is_it) {
             self.install(now, snapshot, &meta, out);
@@ -277,7 +276,7 @@ impl Replica {
         &mut self,
         now: Instant,
         snapshot: StoredSnapshot,
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
     ) {
         self.snapshots.files.push(snapshot.id);
         let Ok(meta) = SnapshotMeta::decode(&snapshot.meta) else {
@@ -296,7 +295,7 @@ impl Replica {
         now: Instant,
         snapshot: StoredSnapshot,
         meta: &SnapshotMeta,
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
     ) {
         let last = snapshot.id.last;
         let keeps_suffix = self.raft.term_at(last.index) == Some(last.term);
@@ -327,7 +326,7 @@ impl Replica {
 impl Replica {
     /// Has the bytes of a piece read that a peer is to be sent.
     #[cold]
-    pub(super) fn read_piece(&mut self, send: Send, out: &mut Vec<ReplicaEffect>) {
+    pub(super) fn read_piece(&mut self, send: Send, out: &mut impl Effects) {
         let Some(chunk) = chunk_of(&send.envelope) else { return };
         let SnapshotChunk { id, offset, bytes } = chunk;
         // A disk that is slow, or stuck, is not asked again for what it was asked for.
@@ -349,7 +348,7 @@ impl Replica {
         now: Instant,
         ticket: Ticket,
         outcome: Result<Vec<u8>, String>,
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
     ) {
         let Some(send) = self.snapshots.reading.remove(&ticket) else { return };
         let Send { envelope, after } = send;
@@ -376,12 +375,7 @@ impl Replica {
 
     /// A snapshot that is sent to peers cannot be read: one more is taken in its place, once.
     #[cold]
-    fn piece_unreadable(
-        &mut self,
-        now: Instant,
-        envelope: &Envelope,
-        out: &mut Vec<ReplicaEffect>,
-    ) {
+    fn piece_unreadable(&mut self, now: Instant, envelope: &Envelope, out: &mut impl Effects) {
         let Some(SnapshotChunk { id, .. }) = chunk_of(envelope) else { return };
         self.step(now, Input::SnapshotUnreadable(id), out);
         if self.snapshots.spoilt != Some(id) {
@@ -398,7 +392,7 @@ impl Replica {
         now: Instant,
         envelope: &Envelope,
         data: Arc<Vec<u8>>,
-        out: &mut Vec<ReplicaEffect>,
+        out: &mut impl Effects,
     ) {
         if chunk_of(envelope).is_none_or(|chunk| chunk.bytes as usize != data.len()) {
             self.counters.frames_dropped += 1;
@@ -411,12 +405,7 @@ impl Replica {
     }
 
     /// The core wants the piece that came in the file.
-    pub(super) fn store_piece(
-        &mut self,
-        id: SnapshotId,
-        offset: u64,
-        out: &mut Vec<ReplicaEffect>,
-    ) {
+    pub(super) fn store_piece(&mut self, id: SnapshotId, offset: u64, out: &mut impl Effects) {
         let data = self.snapshots.incoming.take().expect("a piece comes with its bytes");
         out.push(ReplicaEffect::StoreChunk { id, offset, data });
     }

@@ -12,20 +12,10 @@
 use std::collections::VecDeque;
 
 use quorate_core::{EntryId, Few, Index, Run, Term, recent};
-use quorate_log::{BlockBuilder, Entries, Envelope, RECORD_HEADER_BYTES};
-
-use super::Command;
+use quorate_log::{BlockBuilder, Entries, Envelope};
 
 /// What a block takes in memory beside its records, roughly.
 const BLOCK_BYTES: usize = 192;
-
-/// An own proposal that is not encoded yet.
-#[derive(Debug)]
-struct Open {
-    id: EntryId,
-    envelope: Envelope,
-    command: Command,
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -36,11 +26,11 @@ pub(crate) struct Tail {
     bytes: usize,
     /// Bytes above which the tail gives up durable entries.
     limit: usize,
-    /// Own proposals since the last flush; they follow the closed blocks, and are encoded when the
-    /// size of their block is known.
-    open: Vec<Open>,
-    /// Bytes of the commands in them.
-    open_bytes: usize,
+    /// Own proposals since the last flush; they follow the closed blocks.
+    open: BlockBuilder,
+    /// Entries and bytes of the open block before: the next is given as much room when it begins,
+    /// because under a load it will be alike.
+    before: (usize, usize),
     /// The last entry, in the open block or not; before the tail's first where it is empty.
     last: EntryId,
     /// The highest log time of any entry that was ever here.
@@ -54,8 +44,8 @@ impl Tail {
             blocks: VecDeque::new(),
             bytes: 0,
             limit,
-            open: Vec::new(),
-            open_bytes: 0,
+            open: BlockBuilder::new(),
+            before: (0, 0),
             last,
             log_time_ms,
         }
@@ -85,11 +75,15 @@ impl Tail {
     }
 
     /// Appends an own entry to the open block.
-    pub(crate) fn push(&mut self, id: EntryId, envelope: Envelope, command: Command) {
-        assert_eq!(id.index, self.last.index.next(), "own entries follow the tail");
+    #[inline]
+    pub(crate) fn push(&mut self, id: EntryId, envelope: &Envelope, command: &[u8]) {
+        assert!(id.index == self.last.index.next(), "own entries follow the tail");
         self.log_time_ms = self.log_time_ms.max(envelope.log_time_ms);
-        self.open_bytes += command.len();
-        self.open.push(Open { id, envelope, command });
+        if self.open.is_empty() {
+            let (entries, bytes) = self.before;
+            self.open.reserve(entries, bytes);
+        }
+        self.open.push(id.index, id.term, envelope, command);
         self.last = id;
     }
 
@@ -98,8 +92,7 @@ impl Tail {
         assert_eq!(entries.first(), self.last.index.next(), "accepted entries follow the tail");
         self.seal();
         self.last = entries.last_id();
-        let newest = entries.entry(entries.last()).map(|entry| entry.envelope.log_time_ms);
-        self.log_time_ms = self.log_time_ms.max(newest.unwrap_or_default());
+        self.log_time_ms = self.log_time_ms.max(entries.last_log_time_ms());
         self.bytes += cost(&entries);
         self.blocks.push_back(entries);
     }
@@ -109,13 +102,8 @@ impl Tail {
         if self.open.is_empty() {
             return;
         }
-        let count = self.open.len();
-        let bytes = count * RECORD_HEADER_BYTES + std::mem::take(&mut self.open_bytes);
-        let mut block = BlockBuilder::with_capacity(count, bytes);
-        for Open { id, envelope, command } in self.open.drain(..) {
-            block.push(id.index, id.term, &envelope, &command);
-        }
-        let entries = Entries::all(block.finish());
+        self.before = (self.open.len(), self.open.bytes());
+        let entries = Entries::all(self.open.finish());
         self.bytes += cost(&entries);
         self.blocks.push_back(entries);
     }
@@ -141,12 +129,18 @@ impl Tail {
 
     /// Lets everything go: a snapshot up to `last` took the place of the log.
     pub(crate) fn restart(&mut self, last: EntryId, log_time_ms: u64) {
-        self.open.clear();
-        self.open_bytes = 0;
+        self.open = BlockBuilder::new();
         self.blocks.clear();
         self.bytes = 0;
         self.last = last;
         self.log_time_ms = self.log_time_ms.max(log_time_ms);
+    }
+
+    /// The newest block, where it holds the entries `first..=last` and no others.
+    #[inline]
+    pub(crate) fn newest(&self, first: Index, last: Index) -> Option<Entries> {
+        let newest = self.blocks.back()?;
+        (newest.first() == first && newest.last() == last).then(|| newest.clone())
     }
 
     /// The entries from `first` to `last`, or to the end of the block that holds the first; nothing

@@ -5,6 +5,7 @@ use quorate_core::{BootCounter, EntryId, EntryKind, Index, Run, Term};
 use quorate_log::{BlockBuilder, Envelope as EntryEnvelope};
 
 use super::*;
+use crate::replica::ReplicaEffect;
 
 const PATIENCE: Duration = Duration::from_millis(100);
 

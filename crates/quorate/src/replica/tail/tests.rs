@@ -30,11 +30,11 @@ fn ids(slices: &[Entries]) -> Vec<(u64, u64)> {
 fn own_and_accepted_entries_follow_each_other() {
     let mut tail = Tail::new(1 << 20, id(4, 1), 0);
     assert_eq!((tail.first(), tail.range(Index(4), Index(4))), (Index(5), None));
-    tail.push(id(5, 2), envelope(1), b"a".to_vec().into());
-    tail.push(id(6, 2), envelope(2), b"b".to_vec().into());
+    tail.push(id(5, 2), &envelope(1), b"a");
+    tail.push(id(6, 2), &envelope(2), b"b");
     assert_eq!(tail.first(), Index(5), "the open block counts");
     tail.extend(block(7, 3, 2));
-    tail.push(id(9, 4), envelope(3), b"c".to_vec().into());
+    tail.push(id(9, 4), &envelope(3), b"c");
     let slices = tail.range(Index(6), Index(9)).expect("all of it is here");
     assert_eq!(ids(&slices), [(6, 2), (7, 3), (8, 3), (9, 4)]);
     assert_eq!(tail.range(Index(6), Index(10)), None);
@@ -45,12 +45,12 @@ fn own_and_accepted_entries_follow_each_other() {
 fn a_cut_may_go_through_a_block_the_open_block_or_everything() {
     let mut tail = Tail::new(1 << 20, id(0, 0), 0);
     tail.extend(block(1, 1, 5));
-    tail.push(id(6, 2), envelope(1), b"a".to_vec().into());
-    tail.push(id(7, 2), envelope(1), b"b".to_vec().into());
+    tail.push(id(6, 2), &envelope(1), b"a");
+    tail.push(id(7, 2), &envelope(1), b"b");
     tail.truncate(Index(7), id(6, 2));
     assert_eq!(ids(&tail.range(Index(5), Index(6)).unwrap()), [(5, 1), (6, 2)]);
     tail.truncate(Index(4), id(3, 1));
-    tail.push(id(4, 3), envelope(1), b"c".to_vec().into());
+    tail.push(id(4, 3), &envelope(1), b"c");
     assert_eq!(ids(&tail.range(Index(1), Index(4)).unwrap()), [(1, 1), (2, 1), (3, 1), (4, 3)]);
     tail.truncate(Index(1), id(0, 0));
     assert_eq!((tail.first(), tail.bytes()), (Index(1), 0));
@@ -86,7 +86,7 @@ proptest! {
                     model.extend((last + 1..=last + size).map(|index| (index, term)));
                 }
                 1 => {
-                    tail.push(id(last + 1, term), envelope(0), b"own".to_vec().into());
+                    tail.push(id(last + 1, term), &envelope(0), b"own");
                     model.push((last + 1, term));
                 }
                 2 if last > gone => {
