@@ -109,7 +109,29 @@ const SOAKS: &[Soak] = &[
         more: &["--twice"],
         env: &[],
     },
+    Soak {
+        name: "lab",
+        about: "200 seeds of every scenario of the lab, in virtual time.",
+        rounds: 40,
+        seeds: 5,
+        cargo: LAB,
+        more: &["--seeds", "{from}..{to}"],
+        env: &[],
+    },
+    Soak {
+        name: "lab-real",
+        about: "Ten times every scenario of the lab in real time, eight at a time.",
+        rounds: 10,
+        seeds: 1,
+        cargo: LAB,
+        more: &["--seeds", "{from}..{to}", "--real-time", "--jobs", "8"],
+        env: &[],
+    },
 ];
+
+/// Every scenario of the lab.
+const LAB: &[&str] =
+    &["run", "-q", "--profile", "soak", "-p", "quorate-cli", "--", "lab", "--all", "--soak"];
 
 /// Worlds of a round's seeds.
 const WORLDS: &[&str] = &[

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::verb::{
-    append, bench, del, demo, endpoint, failover, get, member, put, serve, sim, snapshot, status,
-    txn,
+    append, bench, del, demo, endpoint, failover, get, lab, member, put, serve, sim, snapshot,
+    status, txn,
 };
 
 const AFTER_HELP: &str = "\
@@ -14,6 +14,7 @@ Try it:
   quorate get greeting
   quorate status
   quorate sim --seeds 0..20             twenty clusters that are broken on purpose
+  quorate lab --suite 2B                a scenario a line, as the Raft labs count them
 
 Exit codes:
   0  done
@@ -23,7 +24,7 @@ Exit codes:
   4  a write was sent and may or may not have happened
   5  a server could not start: its settings, its directory or its ports
   6  a server stopped by itself
-  7  a simulated world broke a rule
+  7  a simulated world or a lab scenario broke a rule
 
 Environment: QUORATE_ENDPOINTS or ETCDCTL_ENDPOINTS for the client verbs; for `serve` every
 flag as QUORATE_NAME or ETCD_NAME, e.g. QUORATE_DATA_DIR. NO_COLOR is respected.";
@@ -67,6 +68,8 @@ pub(crate) enum Verb {
     Bench(Box<bench::Arguments>),
     /// Run whole clusters in simulated worlds, break them on purpose, and check every step
     Sim(Box<sim::Arguments>),
+    /// Put Raft through the labs that teach it: every scenario of four of them
+    Lab(lab::Arguments),
     /// Show the version
     Version,
 }

@@ -22,7 +22,7 @@ pub(crate) enum Exit {
     Start = 5,
     /// A server stopped by itself.
     Stopped = 6,
-    /// A simulated world broke a rule.
+    /// A simulated world or a lab scenario broke a rule.
     Broken = 7,
 }
 

@@ -63,6 +63,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Failover(arguments) => verb::failover::run(&arguments),
         Verb::Bench(arguments) => verb::bench::run(&arguments),
         Verb::Sim(arguments) => verb::sim::run(&arguments),
+        Verb::Lab(arguments) => verb::lab::run(&arguments),
         Verb::Version => {
             println!("quorate {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -105,6 +105,7 @@ const WALLS: &[Wall] = &[
             "quorate-client",
             "quorate-server",
             "quorate-sim",
+            "quorate-lab",
         ],
         named: None,
         never: &["openssl-sys", "aws-lc-sys"],

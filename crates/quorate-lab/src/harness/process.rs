@@ -1,7 +1,9 @@
 //! The primitives of the async Rust lab, with their numbers.
 //!
 //! Its harness asks each process directly, cut off or not, and believes the leader of the highest term.
-//! A leader is waited for up to ten seconds (fifteen where pauses are long), an agreement for thirty.
+//! A leader is waited for up to ten seconds (fifteen where pauses are long), an agreement for thirty, five
+//! of them (ten) for one leader's word. Within those times it looks more often than the document's own
+//! harness does, which looks every half second, or every 50 ms: the suite as a whole has 120 seconds.
 
 use std::time::Duration;
 
@@ -9,7 +11,10 @@ use super::{Cluster, Failure, Pauses, tell};
 use crate::raft::{LabRaft, Start};
 
 const AGREEMENT: Duration = Duration::from_secs(30);
-const LOOKS: u32 = 100;
+/// Time between two looks for a leader.
+const LEADER_LOOK: Duration = Duration::from_millis(50);
+/// Time between two looks at what is committed.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A leader as a process tells of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,20 +52,21 @@ impl<R: LabRaft> Cluster<R> {
         group: &[usize],
         term: u64,
     ) -> Result<Leading, Failure> {
-        let (looks, pause) = match self.world().settings().pauses {
-            Pauses::Short => (20, Duration::from_millis(500)),
-            Pauses::Long => (15, Duration::from_secs(1)),
+        let limit = match self.world().settings().pauses {
+            Pauses::Short => Duration::from_secs(10),
+            Pauses::Long => Duration::from_secs(15),
         };
-        for _ in 0..looks {
+        let began = self.world().elapsed();
+        while self.world().elapsed() < began + limit {
             if let Some(leader) = self.highest(group)?
                 && leader.term > term
             {
                 return Ok(leader);
             }
-            self.wait_for(pause).await?;
+            self.wait_for(LEADER_LOOK).await?;
         }
         let beyond = if term == 0 { String::new() } else { format!(" beyond term {term}") };
-        let seconds = (pause * looks).as_secs();
+        let seconds = limit.as_secs();
         Err(self.failure(format!("no leader of {group:?}{beyond} within {seconds} s")))
     }
 
@@ -71,14 +77,14 @@ impl<R: LabRaft> Cluster<R> {
     /// When there is none in time, or still two.
     pub(crate) async fn process_leader_alone(&self) -> Result<Leading, Failure> {
         let connected = self.connected();
-        let pause = self.look_pause();
-        for _ in 0..LOOKS {
+        let began = self.world().elapsed();
+        while self.world().elapsed() < began + self.word_limit() {
             let leader = self.process_leader_of(&connected, 0).await?;
             let leads = |server: &&usize| self.state(**server).is_some_and(|(_, leads)| leads);
             if connected.iter().filter(leads).count() == 1 {
                 return Ok(leader);
             }
-            self.wait_for(pause).await?;
+            self.wait_for(LEADER_LOOK).await?;
         }
         Err(self.failure("more than one server leads, and nothing keeps them apart"))
     }
@@ -119,18 +125,18 @@ impl<R: LabRaft> Cluster<R> {
     /// When that does not come about within thirty seconds.
     pub(crate) async fn agree(&self, command: &[u8], expected: usize) -> Result<u64, Failure> {
         let began = self.world().elapsed();
-        let pause = self.look_pause();
         while self.world().elapsed() < began + AGREEMENT {
             let Some(start) = self.submit_to_leader(command)? else {
-                self.wait_for(pause).await?;
+                self.wait_for(LOOK).await?;
                 continue;
             };
-            for _ in 0..LOOKS {
+            let given = self.world().elapsed();
+            while self.world().elapsed() < given + self.word_limit() {
                 let (count, value) = self.committed(start.index)?;
                 match value {
                     Some(value) if value != command => break,
                     Some(_) if count >= expected => return Ok(start.index),
-                    Some(_) | None => self.wait_for(pause).await?,
+                    Some(_) | None => self.wait_for(LOOK).await?,
                 }
             }
         }
@@ -142,28 +148,29 @@ impl<R: LabRaft> Cluster<R> {
     ///
     /// # Errors
     ///
-    /// When they do not in a hundred looks.
+    /// When they do not in five seconds, or ten where pauses are long.
     pub(crate) async fn process_wait(
         &self,
         index: u64,
         expected: usize,
     ) -> Result<Vec<u8>, Failure> {
-        for _ in 0..LOOKS {
+        let began = self.world().elapsed();
+        while self.world().elapsed() < began + self.word_limit() {
             if let (count, Some(value)) = self.committed(index)?
                 && count >= expected
             {
                 return Ok(value);
             }
-            self.wait_for(self.look_pause()).await?;
+            self.wait_for(LOOK).await?;
         }
         Err(self.failure(format!("index {index} is not committed by {expected} servers")))
     }
 
-    /// Pause between two looks at what is committed.
-    pub(crate) fn look_pause(&self) -> Duration {
+    /// How long one leader's word is waited for.
+    fn word_limit(&self) -> Duration {
         match self.world().settings().pauses {
-            Pauses::Short => Duration::from_millis(50),
-            Pauses::Long => Duration::from_millis(100),
+            Pauses::Short => Duration::from_secs(5),
+            Pauses::Long => Duration::from_secs(10),
         }
     }
 }

@@ -158,6 +158,15 @@ impl<R: LabRaft> World<R> {
         .await;
     }
 
+    /// A number as a command: in the async Rust lab commands are texts.
+    #[must_use]
+    pub fn command(&self, value: u64) -> Vec<u8> {
+        match self.shared.settings.manner {
+            Manner::Course => super::number(value),
+            Manner::Process => super::text(&value.to_string()),
+        }
+    }
+
     /// A number below `end`, which must not be 0.
     #[must_use]
     pub fn below(&self, end: u64) -> u64 {

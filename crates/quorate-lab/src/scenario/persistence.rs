@@ -99,7 +99,7 @@ async fn next<R: LabRaft>(
     value: &mut u64,
     expected: usize,
 ) -> Result<(), Failure> {
-    let command = number(*value);
+    let command = cluster.world().command(*value);
     *value += 1;
     if cluster.world().settings().manner == Manner::Process {
         cluster.agree(&command, expected).await?;

@@ -1,11 +1,11 @@
 //! Steps that several scenarios have in common.
 
-use crate::harness::{Cluster, World, number};
+use crate::harness::{Cluster, World};
 use crate::raft::LabRaft;
 
 /// A command that is like no other.
 pub(super) fn random<R: LabRaft>(world: &World<R>) -> Vec<u8> {
-    number(world.context().random())
+    world.command(world.context().random())
 }
 
 pub(super) fn disconnect<R: LabRaft>(cluster: &Cluster<R>, servers: &[usize]) {

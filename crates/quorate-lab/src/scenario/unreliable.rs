@@ -92,19 +92,35 @@ const ROUNDS: u32 = 20;
 /// Clients that submit until they are told to stop, and say which of their values they saw committed.
 struct Clients {
     stop: Arc<AtomicBool>,
+    /// Whether each has seen one.
+    seen: Arc<[AtomicBool; CLIENTS]>,
     tasks: Vec<Task<Result<Vec<Vec<u8>>, Failure>>>,
 }
 
 impl Clients {
     fn start<R: LabRaft>(cluster: &Cluster<R>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let seen: Arc<[AtomicBool; CLIENTS]> = Arc::default();
         let client = |me| {
-            let (cluster, stop) = (cluster.clone(), Arc::clone(&stop));
+            let (cluster, stop, seen) = (cluster.clone(), Arc::clone(&stop), Arc::clone(&seen));
             let world = cluster.world().clone();
-            spawn(world.context(), async move { client(cluster, me, &stop).await })
+            spawn(world.context(), async move { client(cluster, me, &stop, &seen[me]).await })
         };
         let tasks = (0..CLIENTS).map(client).collect();
-        Self { stop, tasks }
+        Self { stop, seen, tasks }
+    }
+
+    /// Waits, where a client has seen nothing yet, as long as a healed cluster may take to elect: the
+    /// churn may have left it no majority from the beginning on, which is no fault of the Raft.
+    async fn served<R: LabRaft>(&self, world: &World<R>) -> Result<(), Failure> {
+        let healed = world.elapsed();
+        while !self.seen.iter().all(|seen| seen.load(Ordering::Relaxed))
+            && world.elapsed() < healed + ELECTION * 5
+        {
+            world.sleep_ms(50).await;
+            world.check()?;
+        }
+        Ok(())
     }
 
     /// Stops them; every one must have seen something of its own committed.
@@ -124,6 +140,7 @@ async fn client<R: LabRaft>(
     cluster: Cluster<R>,
     me: usize,
     stop: &AtomicBool,
+    seen: &AtomicBool,
 ) -> Result<Vec<Vec<u8>>, Failure> {
     let world = cluster.world();
     let is_process = world.settings().manner == Manner::Process;
@@ -154,6 +171,7 @@ async fn client<R: LabRaft>(
             if let (_, Some(value)) = cluster.committed(index)? {
                 if value == command {
                     values.push(value);
+                    seen.store(true, Ordering::Relaxed);
                 }
                 break;
             }
@@ -192,6 +210,7 @@ async fn churn_on<R: LabRaft>(world: &World<R>, reliable: bool) -> Result<(), Fa
     cluster.network().set_reliable(true);
     revive_dead(&cluster);
     cluster.connect_all();
+    clients.served(world).await?;
     let values = clients.stop().await?;
     world.sleep(ELECTION).await;
     let last = cluster.one(&random(world), 5, true).await?;

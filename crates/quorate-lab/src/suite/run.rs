@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::{Entry, Suite};
 use crate::context::{Context, RealTime, VirtualTime};
+use crate::engine::QuorateRaft;
 use crate::harness::{Failure, FailureKind, Pauses, Tally, World};
 use crate::raft::LabRaft;
 
@@ -58,6 +59,13 @@ impl Run {
     pub const fn new(suite: &'static Suite, entry: &'static Entry, seed: u64) -> Self {
         let (clock, pauses) = (Clock::Virtual, Pauses::Short);
         Self { suite, entry, seed, clock, pauses, program: "quorate lab" }
+    }
+
+    /// Runs it on Quorate's own Raft. Not generic, so that scenarios are compiled once for everybody who
+    /// wants only this.
+    #[must_use]
+    pub fn of_quorate(self) -> Outcome {
+        self.of::<QuorateRaft>()
     }
 
     /// Runs it on one kind of Raft. A panic of the Raft is a failure like any other.
@@ -168,7 +176,8 @@ impl fmt::Display for Outcome {
             Some(failure) if failure.kind == FailureKind::Skipped => write!(f, "  ... {failure}"),
             Some(failure) => write!(
                 f,
-                "  ... FAILED: {failure}\n  scenario: {} ({}, {}), of {}\n  seed:     {seed}\n  again:    {}",
+                "  ... FAILED: {failure}\n  numbers:  {seconds} {peers} {requests} {bytes} {commits}\n  \
+                 scenario: {} ({}, {}), of {}\n  seed:     {seed}\n  again:    {}",
                 entry.name,
                 entry.scenario.id(),
                 entry.scenario.about(),

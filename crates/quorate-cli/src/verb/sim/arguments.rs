@@ -160,7 +160,7 @@ fn push(line: &mut String, flag: &str, value: &str) {
     write!(line, " --{flag} {value}").expect("a string grows");
 }
 
-fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
+pub(in crate::verb) fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
     let number = |text: &str| text.trim().parse::<u64>().ok();
     let parts = text.split_once("..");
     match parts.map(|(from, to)| (number(from), number(to))) {

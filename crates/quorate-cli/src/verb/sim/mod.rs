@@ -7,7 +7,6 @@
 mod arguments;
 mod kv;
 mod page;
-mod pool;
 mod progress;
 mod report;
 mod target;
@@ -17,12 +16,15 @@ mod trace_file;
 use std::time::{Duration, Instant};
 
 pub(crate) use arguments::Arguments;
+pub(super) use arguments::parse_seeds;
 use progress::Progress;
 use quorate_sim::run::{Lines, Options, Outcome};
 use quorate_sim::totals::Totals;
 use quorate_sim::world::Fault;
+pub(super) use totals::number;
 
 use super::bench::meter::own_seconds;
+use super::pool;
 use crate::failure::{Exit, Failure};
 use crate::output::Table;
 
@@ -51,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         seeds.start,
         seeds.end,
         totals.simulated().as_secs_f64() / 3600.0,
-        totals::number(totals.count("acknowledged")),
+        number(totals.count("acknowledged")),
     );
     totals.verdict().map_err(|lacks| {
         Failure::new(
@@ -161,7 +163,7 @@ fn one(arguments: &Arguments, seed: u64) -> Result<(), Failure> {
     }
     if let Some(path) = &arguments.trace {
         trace_file::write(path, &outcome, &options)?;
-        println!("{} events in {}", totals::number(outcome.events.len() as u64), path.display());
+        println!("{} events in {}", number(outcome.events.len() as u64), path.display());
     }
     if let Some(path) = &arguments.html {
         page::write(path, &outcome, &options)?;

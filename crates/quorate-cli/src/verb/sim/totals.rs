@@ -48,7 +48,7 @@ pub(super) fn per_core(totals: &Totals, used: Option<f64>, took: Duration, jobs:
 }
 
 /// A number with its thousands apart.
-pub(super) fn number(value: u64) -> String {
+pub(in crate::verb) fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

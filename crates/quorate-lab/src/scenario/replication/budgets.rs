@@ -60,11 +60,14 @@ async fn concurrently<R: LabRaft>(cluster: &Cluster<R>) -> Result<bool, Failure>
         Manner::Course => cluster.leader().await?,
         Manner::Process => cluster.process_leader().await?.server,
     };
-    let Some(Start { term, .. }) = cluster.submit(leader, &number(1)) else { return Ok(false) };
+    let Some(Start { term, .. }) = cluster.submit(leader, &cluster.world().command(1)) else {
+        return Ok(false);
+    };
     let starts: Vec<Task<Option<Start>>> = (0..5)
         .map(|at| {
             let at_cluster = cluster.clone();
-            let submit = async move { at_cluster.submit(leader, &number(100 + at)) };
+            let command = cluster.world().command(100 + at);
+            let submit = async move { at_cluster.submit(leader, &command) };
             spawn(cluster.world().context(), submit)
         })
         .collect();
@@ -88,7 +91,7 @@ async fn concurrently<R: LabRaft>(cluster: &Cluster<R>) -> Result<bool, Failure>
         let Some(value) = value else { return Ok(false) };
         values.push(value);
     }
-    for command in (0..5).map(|at| number(100 + at)) {
+    for command in (0..5).map(|at| cluster.world().command(100 + at)) {
         ensure!(
             values.contains(&command),
             "{} was submitted, and is at none of the indices {indices:?}",

@@ -1,4 +1,4 @@
-//! Seeds on several cores, in the order of their numbers.
+//! Seeds, or whatever else has numbers, on several cores and in the order of their numbers.
 //!
 //! Each world lives on one thread from its beginning to its end, so what happens in it does not
 //! depend on how many there are.
@@ -11,7 +11,7 @@ use std::thread;
 
 /// Runs `work` for every seed and hands each result to `take`, in order. When `is_end` says so of a
 /// result, no later seed is begun or handed out.
-pub(super) fn each<T: Send>(
+pub(in crate::verb) fn each<T: Send>(
     seeds: &Range<u64>,
     jobs: usize,
     work: impl Fn(u64) -> T + Sync,

@@ -1,0 +1,101 @@
+//! `quorate lab`: scenarios of the labs that teach Raft, run on Quorate's own.
+//!
+//! A scenario is a line with the five numbers of the Go course lab; many seeds, or many suites, are a
+//! table. What fails says seed, scenario, what went wrong in words, and the command that repeats it.
+
+mod arguments;
+mod progress;
+mod report;
+
+use std::ops::Range;
+use std::time::Instant;
+
+pub(crate) use arguments::Arguments;
+use progress::Progress;
+use quorate_lab::suite::{self, Entry, Outcome, Run, Suite, UnknownName};
+use report::Sum;
+
+use super::bench::meter::own_seconds;
+use super::pool;
+use crate::failure::{Exit, Failure};
+
+type Chosen = Vec<(&'static Suite, &'static Entry)>;
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let seeds = arguments.seeds()?;
+    if arguments.is_empty() {
+        print!("{}", report::suites());
+        println!("one of them: quorate lab --suite NAME; everything: quorate lab --all");
+        return Ok(());
+    }
+    let chosen = suite::find(arguments.suite.as_deref(), arguments.scenario.as_deref())
+        .map_err(|unknown| wrong_name(&unknown))?;
+    let is_table = arguments.all || seeds.end - seeds.start > 1;
+    let began = Instant::now();
+    let mut sum = Sum::new(&chosen);
+    each(arguments, &chosen, &seeds, is_table, |at, outcome| {
+        if !is_table {
+            println!("{}", report::heading(&outcome));
+            println!("{outcome}");
+        }
+        sum.add(at, outcome);
+    });
+    if is_table {
+        print!("{}", sum.table());
+        for failed in sum.broken() {
+            println!("{}\n{failed}\n", report::heading(failed));
+        }
+    }
+    let mark = if arguments.soak { "soak: " } else { "" };
+    println!("{mark}{}", sum.total(&seeds, began.elapsed(), own_seconds()));
+    match sum.broken().next() {
+        None => Ok(()),
+        Some(failed) => Err(Failure::new(
+            Exit::Broken,
+            format!("{} of {} runs failed", sum.broken().count(), sum.runs()),
+            "a bug, in the Raft or in the scenario",
+            failed.replay(),
+        )),
+    }
+}
+
+/// Runs every chosen scenario with every seed, and hands each outcome over with its place, in order.
+fn each(
+    arguments: &Arguments,
+    chosen: &Chosen,
+    seeds: &Range<u64>,
+    shows_progress: bool,
+    mut take: impl FnMut(usize, Outcome),
+) {
+    let per_entry = seeds.end - seeds.start;
+    let all = chosen.len() as u64 * per_entry;
+    let place = |number: u64| usize::try_from(number / per_entry).unwrap_or(usize::MAX);
+    let work = |number: u64| {
+        let (suite, entry) = chosen[place(number)];
+        let run = Run::new(suite, entry, seeds.start + number % per_entry);
+        Run { clock: arguments.clock(), pauses: arguments.pauses(), ..run }.of_quorate()
+    };
+    let mut progress = Progress::new(all);
+    pool::each(
+        &(0..all),
+        arguments.jobs(),
+        work,
+        |_| false,
+        |number, outcome| {
+            if shows_progress {
+                progress.add(outcome.run.entry.name);
+            }
+            take(place(number), outcome);
+        },
+    );
+    progress.clear();
+}
+
+fn wrong_name(unknown: &UnknownName) -> Failure {
+    let next = match unknown.nearest.first() {
+        Some(nearest) => format!("quorate lab --{} {nearest}", unknown.kind),
+        None => "`quorate lab` lists the suites".to_owned(),
+    };
+    let cause = format!("no {} of the documents has that name", unknown.kind);
+    Failure::usage(unknown.to_string(), cause, next)
+}
