@@ -6,7 +6,8 @@
 //! (go-back-N).
 //!
 //! - `acked` ≤ `next` ≤ the snapshot's length.
-//! - What is offered and sent is one snapshot, whatever newer one is taken meanwhile.
+//! - What is offered and sent is one snapshot, whatever newer one is taken meanwhile, unless the
+//!   receiver finds it damaged.
 
 use core::time::Duration;
 

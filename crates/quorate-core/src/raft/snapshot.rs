@@ -12,6 +12,8 @@
 //!   it.
 //! - Where the log holds the snapshot's last entry, what follows it stays; else all of it goes, for
 //!   it cannot be known to agree.
+//! - A snapshot that the receiver had all of and gave up is not sent for ever: a newer one of the
+//!   leader's takes its place.
 //! - What receivers will need stays in the log, up to a bound in bytes: who is away for ever must
 //!   not fill the disk.
 //!
@@ -195,7 +197,13 @@ impl Raft {
             && transfer.id == reply.id
             && request >= progress.rejects_from
         {
+            let had_all = transfer.acked == transfer.id.bytes;
             transfer.stored(reply.received, request, now, patience);
+            // The peer had all of it and gave it up: it is not what it claims to be, and would not be
+            // the next time.
+            if had_all && transfer.acked < transfer.id.bytes {
+                transfer.give_up_for_newer();
+            }
         }
         self.answer_confirmed_reads(effects);
     }

@@ -8,7 +8,7 @@
 //!   as no write under way may have cut it, and with a term and a vote that were written.
 //! - One bad copy of term and vote, or an entry that was never reported durable, excuse nothing.
 //! - A node may refuse when the disk itself fails meanwhile, when an entry that was durable is
-//!   damaged, or both copies are. It may never come back without what was damaged.
+//!   damaged, or a snapshot, or both copies are. It may never come back without what was damaged.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +23,19 @@ pub(super) struct Damage {
     entries: BTreeSet<u64>,
     /// Copies of term and vote.
     copies: [bool; 2],
+    /// A snapshot.
+    snapshot: bool,
+}
+
+impl Damage {
+    /// That of a snapshot alone, or none.
+    pub(super) fn of_snapshot(is_damaged: bool) -> Self {
+        Self { snapshot: is_damaged, ..Self::default() }
+    }
+
+    pub(super) const fn has_snapshot(&self) -> bool {
+        self.snapshot
+    }
 }
 
 /// Why a node may refuse to come back.
@@ -34,6 +47,8 @@ pub(crate) enum Excuse {
     Entry(Index),
     /// Both copies of term and vote are.
     BothCopies,
+    /// A snapshot is.
+    Snapshot,
 }
 
 /// What a node that comes back must have.
@@ -57,6 +72,22 @@ impl Facts {
     /// A copy of term and vote is damaged on a node.
     pub(crate) fn copy_rots(&mut self, node: usize, copy: usize) {
         self.nodes[node].damage.copies[copy] = true;
+    }
+
+    /// A snapshot is damaged on a node, or whole again.
+    pub(crate) fn snapshot_rots(&mut self, node: usize, is_damaged: bool) {
+        self.nodes[node].damage.snapshot = is_damaged;
+        self.any_rotted |= is_damaged;
+    }
+
+    /// Whether a snapshot is damaged on a node.
+    pub(crate) fn has_rotten_snapshot(&self, node: usize) -> bool {
+        self.nodes[node].damage.snapshot
+    }
+
+    /// Whether a snapshot was ever damaged anywhere: it may have been sent.
+    pub(crate) const fn any_rotted(&self) -> bool {
+        self.any_rotted
     }
 
     /// Nodes whose disks hold the committed entry at `index` intact, and everything before it.
@@ -102,6 +133,7 @@ impl Facts {
         match damage.entries.first() {
             _ if disk_fails => Some(Excuse::DiskFails),
             Some(index) => Some(Excuse::Entry(Index(*index))),
+            None if damage.snapshot => Some(Excuse::Snapshot),
             None => (damage.copies == [true; 2]).then_some(Excuse::BothCopies),
         }
     }

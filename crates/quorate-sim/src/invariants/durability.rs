@@ -136,8 +136,9 @@ impl Facts {
         let facts = &mut self.nodes[node];
         facts.pending.clear();
         facts.unstable_bytes = 0;
-        // Both copies are written anew before a node is up.
-        facts.damage = Damage::default();
+        // Both copies are written anew before a node is up; a snapshot is looked at once, and may be
+        // damaged by then.
+        facts.damage = Damage::of_snapshot(facts.damage.has_snapshot());
         facts.durable.clone_from(&found);
         facts.log = found;
         facts.durable_vote = (hard_state.term, hard_state.vote);

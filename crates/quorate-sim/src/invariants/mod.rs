@@ -148,6 +148,8 @@ pub struct Facts {
     reads: BTreeMap<(usize, ReadId), Index>,
     /// Snapshots, by the index of their last entry.
     snapshots: BTreeMap<u64, snapshots::Known>,
+    /// Whether any was ever damaged.
+    any_rotted: bool,
 }
 
 impl Facts {
@@ -169,6 +171,7 @@ impl Facts {
             clients: clients::Clients::default(),
             reads: BTreeMap::new(),
             snapshots: BTreeMap::new(),
+            any_rotted: false,
         }
     }
 

@@ -95,6 +95,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.calm = true;
         self.chances.calm_down();
         self.network.heal();
+        self.put_snapshot_back();
         for node in 0..self.nodes.len() {
             self.heal_node(node);
         }

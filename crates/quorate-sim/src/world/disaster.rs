@@ -38,6 +38,8 @@ pub(super) enum Mending {
     Shape(Fault, u32),
     /// A node goes off the network, or comes back.
     Swizzle { node: usize, is_alone: bool },
+    /// A snapshot that was damaged.
+    Rot,
     /// The peace of a node that is to die so many times more.
     Crash { node: usize, left: u32 },
 }
@@ -125,6 +127,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.plant_panic(node);
                 false
             }
+            Fault::SnapshotRot => self.strike_snapshot(&strike, node, until),
             Fault::RetryStorm => {
                 self.note_strike(strike.kind, None, None);
                 self.storm(times)
@@ -190,6 +193,15 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let is_longer = *paused < until;
         *paused = until.max(*paused);
         is_longer
+    }
+
+    fn strike_snapshot(&mut self, strike: &Strike, node: usize, until: u64) -> bool {
+        if !self.rot_a_snapshot(node, &mut strike.rng.clone()) {
+            return false;
+        }
+        self.note_strike(strike.kind, Some(node), Some(until));
+        self.at(until, Event::Mend(Mending::Rot));
+        true
     }
 
     fn strike_disk(&mut self, strike: &Strike, node: usize, until: u64) {
@@ -290,6 +302,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 self.reshape(kind, Shape::Whole);
             }
             Mending::Shape(..) => {}
+            Mending::Rot => self.put_snapshot_back(),
             Mending::Swizzle { node, is_alone } => {
                 if self.network.topology.isolate(Fault::Swizzle, node, is_alone) {
                     self.count(Fault::Swizzle.name());

@@ -22,6 +22,7 @@ mod noting;
 pub(crate) mod observed;
 pub mod plan;
 mod replay;
+mod rot;
 pub mod script;
 mod sessions;
 mod shell;
@@ -57,6 +58,7 @@ use self::network::Network;
 use self::node::{Ends, LocalClock, Node, State};
 use self::plan::Chances;
 use self::replay::Executed;
+use self::rot::Rotten;
 use self::script::Orders;
 use self::sessions::Resend;
 use self::snapshot_steps::Piece;
@@ -177,6 +179,8 @@ pub struct World<M: StateMachine + Default, W> {
     connected: Vec<Option<u64>>,
     /// The last strike of each kind that gave the network a shape.
     shapes: BTreeMap<Fault, u32>,
+    /// The snapshot that is damaged.
+    rotten: Option<Rotten>,
     /// What a script asked for.
     script: Orders<M>,
 }
@@ -226,6 +230,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             upcoming: BTreeMap::new(),
             connected: vec![None; setup.nodes * setup.nodes],
             shapes: BTreeMap::new(),
+            rotten: None,
             script: Orders::default(),
         };
         for node in 0..setup.nodes {

@@ -119,8 +119,17 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if disk_fails && let Some(live) = self.nodes[node].live() {
             live.snapshots_hit += 1;
         }
+        if matches!(progress, SnapshotProgress::Idle) {
+            return Ok(());
+        }
+        self.report_snapshots(node, progress)?;
+        self.start_snapshots(node);
+        Ok(())
+    }
+
+    /// What the store did goes to the replica.
+    fn report_snapshots(&mut self, node: usize, progress: SnapshotProgress) -> Result<(), Broken> {
         match progress {
-            SnapshotProgress::Idle => return Ok(()),
             SnapshotProgress::Taken(snapshot) => {
                 self.count("snapshot taken");
                 self.check_snapshot(node, &snapshot)?;
@@ -142,7 +151,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             SnapshotProgress::Rejected { id, reason } => {
                 self.count("snapshot rejected");
-                self.excuse_snapshot(node, &reason.to_string())?;
+                // What was sent may have been damaged where it came from.
+                if !self.facts.any_rotted() {
+                    self.excuse_snapshot(node, &reason.to_string())?;
+                }
                 self.give(node, ReplicaInput::SnapshotRejected(id));
             }
             SnapshotProgress::Installed(snapshot) => {
@@ -159,7 +171,6 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             _ => {}
         }
-        self.start_snapshots(node);
         Ok(())
     }
 
@@ -222,7 +233,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         let content = live.snapshots.content(&snapshot.id);
         let Some(mut content) = content else { return Err(broken("it is gone".to_owned())) };
         let restored = live.applier.restore(snapshot.id.last.index, &meta, &mut content);
-        if self.feel_disk(node) && restored.is_err() {
+        let may_fail = self.feel_disk(node) || self.facts.has_rotten_snapshot(node);
+        if may_fail && restored.is_err() {
             self.count("log failed");
             self.crash(node);
             return Ok(());

@@ -132,6 +132,9 @@ kinds! {
         { every: 40_000 => 6_000, lasts: 500 => 20_000, size: 2 => 500 } "times as slow";
     StuckDisk "stuck-disk": "A disk does nothing for a while, or for the rest of the run"
         { every: 60_000 => 8_000, lasts: 100 => 120_000 };
+    SnapshotRot "snapshot-rot":
+        "A bit of a snapshot flips on a disk, until somebody puts the file back"
+        { every: 60_000 => 8_000, lasts: 1_000 => 20_000 };
     // Clients.
     Sizes "sizes": "Commands of very different sizes, up to the limit" {};
     ImpatientClients "impatient-clients": "Clients give up before they hear how a call ended"

@@ -6,6 +6,8 @@
 use core::time::Duration;
 
 use quorate::StateMachine;
+use quorate::replica::ReplicaInput;
+use quorate_core::SnapshotId;
 use quorate_log::fault::{Fault as DiskFault, Loss};
 
 use super::super::network::Delays;
@@ -308,6 +310,32 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         // The start that a crash brings along belongs to a life that never begins.
         self.nodes[node].life += 1;
         debug_assert!(matches!(self.nodes[node].state, State::Down), "it is dead");
+    }
+}
+
+/// Snapshots.
+impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
+    /// A node is to take a snapshot of what it has executed.
+    pub fn order_snapshot(&mut self, node: usize) {
+        self.give(node, ReplicaInput::TakeSnapshot);
+    }
+
+    /// Every node takes a snapshot after so many entries from its next start on.
+    pub const fn snapshot_every(&mut self, entries: u64) {
+        self.config.snapshot_entries = entries;
+    }
+
+    /// The newest snapshot of a node that runs.
+    #[must_use]
+    pub fn snapshot_of(&self, node: usize) -> Option<SnapshotId> {
+        self.nodes[node].as_live()?.snapshots.newest().map(|stored| stored.id)
+    }
+
+    /// Bytes of all files on the disk of a node.
+    #[must_use]
+    pub fn disk_bytes(&self, node: usize) -> u64 {
+        let disk = &self.nodes[node].disk;
+        disk.names().iter().filter_map(|name| disk.bytes(name)).map(|all| all.len() as u64).sum()
     }
 }
 

@@ -1,13 +1,15 @@
-//! Bits that rot on the disk of a node that is down, by hand.
+//! Bits that rot on the disk of a node, by hand.
 //!
-//! Only here does anything damage what was durable. The checks are told, so that they know what the
+//! But for snapshots, only here does anything damage what was durable. The checks are told, so that they know what the
 //! node may refuse; it may never come back without what it had acknowledged.
 
 use quorate::StateMachine;
 use quorate_core::Index;
 
 use super::super::World;
+use super::super::plan::Fault;
 use super::super::workload::Workload;
+use crate::rng::Rng;
 
 /// A byte of the first batch of a segment.
 const IN_FIRST_BATCH: usize = 700;
@@ -39,6 +41,23 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         assert!(self.nodes[node].as_live().is_none(), "disks rot while nobody looks");
         self.flip(node, COPIES[copy], IN_COPY);
         self.facts.copy_rots(node, copy);
+    }
+
+    /// A bit of a snapshot, whole or being received, flips on the disk of a node that runs or not.
+    ///
+    /// # Panics
+    ///
+    /// When there is none, or one is damaged already.
+    pub fn rot_snapshot(&mut self, node: usize, seed: u64) {
+        self.note_strike(Fault::SnapshotRot, Some(node), None);
+        let rots = self.rot_a_snapshot(node, &mut Rng::new(seed));
+        assert!(rots, "there is a snapshot, and no other one is damaged");
+        self.count(Fault::SnapshotRot.name());
+    }
+
+    /// The file of the snapshot that was damaged is put back.
+    pub fn put_back(&mut self) {
+        self.put_snapshot_back();
     }
 
     fn flip(&self, node: usize, file: &str, at: usize) {

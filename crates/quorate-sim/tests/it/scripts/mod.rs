@@ -12,4 +12,5 @@ mod quick_back_up;
 mod request_counts;
 mod roles;
 mod rot;
+mod snapshots;
 mod steps;

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use quorate_core::Config;
 use quorate_sim::world::Setup;
 use quorate_sim::world::script::{Asked, Scripted};
 use quorate_sim::world::workload::End;
@@ -27,8 +28,20 @@ pub(crate) fn led(nodes: usize) -> (Scripted, usize) {
 }
 
 pub(crate) fn led_from(nodes: usize, seed: u64) -> (Scripted, usize) {
+    led_with(nodes, seed, slow_heartbeats())
+}
+
+/// Settings by which nothing stays in a log behind a snapshot, and a snapshot of 200 KB is under way
+/// for two seconds, in about fifty pieces.
+pub(crate) fn small_pieces() -> Config {
+    let config = slow_heartbeats().change().snapshot_chunk_bytes(4096);
+    let config = config.snapshot_window_bytes(16 << 10).snapshot_bytes_per_second(100_000);
+    config.keep_bytes(0).retain_bytes(0).build().expect("the settings are sound")
+}
+
+pub(crate) fn led_with(nodes: usize, seed: u64, raft: Config) -> (Scripted, usize) {
     pick_mutant();
-    let setup = Setup::scripted(nodes).with_raft(slow_heartbeats()).with_seed(seed);
+    let setup = Setup::scripted(nodes).with_raft(raft).with_seed(seed);
     let mut world = Scripted::of(&setup);
     world.trace_mut().keep_recent();
     world.wait_until("somebody leads", 10 * ELECTION, |world| world.leader().is_some());

@@ -2,7 +2,9 @@
 
 use quorate_sim::world::script::Scripted;
 
-use super::super::steps::{ELECTION, agree, end, led, led_from, millis, others, recovers};
+use super::super::steps::{
+    ELECTION, agree, end, led, led_from, led_with, millis, others, recovers, small_pieces,
+};
 use super::Struck;
 
 fn struck(world: Scripted) -> Struck {
@@ -91,6 +93,37 @@ pub(super) fn a_full_disk_stops_its_node_and_loses_nothing() -> Struck {
         assert_eq!(world.executed(leader, index), Some(large.as_str()), "at {index}");
     }
     struck(world)
+}
+
+/// Its log begins after the snapshot, so that it has nothing else to begin with; it never takes the
+/// state of what was damaged.
+pub(super) fn a_node_whose_snapshot_rots_refuses_until_it_is_put_back() -> Struck {
+    let mut times = 0;
+    for seed in 0..8 {
+        let (mut world, victim) = with_snapshot();
+        world.take_down(victim);
+        world.rot_snapshot(victim, seed);
+        world.restart(victim);
+        agree(&mut world, "without it", 2, 10 * ELECTION);
+        world.let_pass(millis(3_000));
+        assert!(!world.is_up(victim) && world.count_of("recovery failed") > 0);
+        world.put_back();
+        agree(&mut world, "with it", 3, millis(20_000));
+        times += world.count_of("snapshot-rot");
+    }
+    Struck::Times(times)
+}
+
+/// Three nodes, one of whose followers has a log that begins after a snapshot.
+fn with_snapshot() -> (Scripted, usize) {
+    let (mut world, leader) = led_with(3, 1, small_pieces());
+    for number in 0..5 {
+        agree(&mut world, &format!("{number}"), 3, ELECTION);
+    }
+    let follower = others(&world, leader)[0];
+    world.order_snapshot(follower);
+    world.wait_until("its log begins later", ELECTION, |w| w.count_of("log begins later") > 0);
+    (world, follower)
 }
 
 /// It sends while it writes: a quorum without it is enough.

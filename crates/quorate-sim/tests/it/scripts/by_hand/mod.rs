@@ -47,6 +47,7 @@ fn script_of(fault: Fault) -> fn() -> Struck {
         Fault::DiskFull => disk::a_full_disk_stops_its_node_and_loses_nothing,
         Fault::SlowDisk => disk::a_slow_disk_of_the_leader_holds_up_no_commit,
         Fault::StuckDisk => disk::a_stuck_disk_of_the_leader_ends_its_lead,
+        Fault::SnapshotRot => disk::a_node_whose_snapshot_rots_refuses_until_it_is_put_back,
         Fault::Sizes => clients::commands_of_any_size_up_to_the_limit_are_taken,
         Fault::ImpatientClients => clients::a_call_given_up_may_still_take_effect_once,
         Fault::Resend => clients::a_call_of_a_session_counts_once_however_often_it_is_sent,
