@@ -69,7 +69,6 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             self.crash(node);
             return Ok(());
         }
-        let life = self.nodes[node].life;
         let Some(live) = self.nodes[node].live() else { return Ok(()) };
         live.log_busy = false;
         let progress = match live.log.step() {
@@ -91,14 +90,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         self.feel_disk(node);
         self.trace.step(self.now, [5, node as u64, 0]);
         match progress {
-            Progress::Idle => {
-                let Some(live) = self.nodes[node].live() else { return Ok(()) };
-                let maintenance = live.log.maintenance();
-                if maintenance.fence || (maintenance.prepare_segment && !maintenance.no_space) {
-                    self.after(IDLE, Event::Fence { node, life });
-                }
-                return Ok(());
-            }
+            Progress::Idle => {}
             Progress::Persisted(token) => {
                 self.facts.persisted(node, token)?;
                 let last = self.facts.nodes[node].durable.len() as u64;
@@ -117,8 +109,21 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             _ => {}
         }
-        self.start_log(node);
+        self.go_on_with_log(node);
         Ok(())
+    }
+
+    /// A further step, where there is something to do; else what idle logs do after a while.
+    fn go_on_with_log(&mut self, node: usize) {
+        let life = self.nodes[node].life;
+        let Some(live) = self.nodes[node].live() else { return };
+        if !live.log.is_idle() {
+            return self.start_log(node);
+        }
+        let maintenance = live.log.maintenance();
+        if maintenance.fence || (maintenance.prepare_segment && !maintenance.no_space) {
+            self.after(IDLE, Event::Fence { node, life });
+        }
     }
 
     /// The reader's thread: what it reads may have been cut or rewritten since it was wanted.

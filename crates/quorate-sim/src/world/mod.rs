@@ -450,7 +450,9 @@ fn new_node<M: StateMachine>(
     plan: &Plan,
 ) -> Node<M> {
     let disk = FaultFs::new();
-    let sector_bytes = if Rng::stream(seed, "sectors", at as u64).coin() { 512 } else { 4096 };
+    // One disk in four has large ones: what is written to those costs eight times as much.
+    let is_large = Rng::stream(seed, "sectors", at as u64).range(0..4) == 0;
+    let sector_bytes = if is_large { 4096 } else { 512 };
     disk.set_sector_bytes(usize::try_from(sector_bytes).expect("4096 at most"));
     let options = OpenOptions {
         config: log_config(sector_bytes),

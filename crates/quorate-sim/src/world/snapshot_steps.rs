@@ -119,11 +119,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if disk_fails && let Some(live) = self.nodes[node].live() {
             live.snapshots_hit += 1;
         }
-        if matches!(progress, SnapshotProgress::Idle) {
-            return Ok(());
-        }
         self.report_snapshots(node, progress)?;
-        self.start_snapshots(node);
+        if self.nodes[node].as_live().is_some_and(|live| !live.snapshots.is_idle()) {
+            self.start_snapshots(node);
+        }
         Ok(())
     }
 
