@@ -1,6 +1,7 @@
 //! Scripted worlds: what the courses on Raft ask of an implementation, every fault by hand, and
 //! networks of which every node sees only a part.
 
+mod away;
 mod basic_agreement;
 mod by_hand;
 mod bytes_of_large_commands;
