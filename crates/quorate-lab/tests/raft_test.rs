@@ -1,4 +1,4 @@
-//! The 25 tests of the async Rust lab, under its names.
+//! The 25 tests of the async Rust lab, under its names and through its interface.
 //!
 //! In virtual time, where all of them take seconds; with `QUORATE_LAB_REAL_TIME=1` by the clock, on
 //! tokio. `cargo test --test raft_test test_initial_election -- --test-threads=1` runs one.
@@ -9,6 +9,7 @@
 
 use std::env;
 
+use quorate_lab::kv_raft::KvRaft;
 use quorate_lab::suite::{Clock, Run, find};
 
 fn run(name: &str) {
@@ -16,7 +17,7 @@ fn run(name: &str) {
     let seed = env::var("QUORATE_LAB_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
     let is_real = env::var("QUORATE_LAB_REAL_TIME").is_ok_and(|value| value == "1");
     let clock = if is_real { Clock::Real } else { Clock::Virtual };
-    let outcome = Run { clock, ..Run::new(suite, entry, seed) }.of_quorate();
+    let outcome = Run { clock, ..Run::new(suite, entry, seed) }.of::<KvRaft>();
     println!("Test: {name} ...\n{outcome}");
     assert!(outcome.is_passed(), "{outcome}");
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use quorate_lab::harness::Pauses;
 use quorate_lab::suite::Clock;
 
@@ -16,15 +16,25 @@ Examples:
   quorate lab --scenario test_figure8 --seeds 0..50
   quorate lab --scenario R6                        a scenario under every name that it has
   quorate lab --all                                everything
+  quorate lab simulate --nodes 5 --crash           the simulated Raft: events, and what the machines agree on
 
 The five numbers: seconds, servers, requests, bytes, commands that were committed. In virtual time the
 same seed is the same run, on every machine; docs/lab.md says what each scenario shows. Exit code 7: a
 scenario failed.";
 
+/// What else there is in the lab.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Let a cluster elect a leader, take commands, and show that all state machines agree
+    Simulate(super::simulate::Arguments),
+}
+
 /// Which scenarios, and in which time.
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(super) verb: Option<Verb>,
     /// A suite: async-rust, 2A, 2B, 2C, 2D, 3A, 3B, RSM and others; `quorate lab` lists them
     #[arg(long, value_name = "NAME")]
     pub(super) suite: Option<String>,

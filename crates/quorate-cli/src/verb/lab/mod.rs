@@ -6,11 +6,13 @@
 mod arguments;
 mod progress;
 mod report;
+mod simulate;
 
 use std::ops::Range;
 use std::time::Instant;
 
 pub(crate) use arguments::Arguments;
+use arguments::Verb;
 use progress::Progress;
 use quorate_lab::suite::{self, Entry, Outcome, Run, Suite, UnknownName};
 use report::Sum;
@@ -22,6 +24,9 @@ use crate::failure::{Exit, Failure};
 type Chosen = Vec<(&'static Suite, &'static Entry)>;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(Verb::Simulate(arguments)) = &arguments.verb {
+        return simulate::run(arguments);
+    }
     let seeds = arguments.seeds()?;
     if arguments.is_empty() {
         print!("{}", report::suites());
