@@ -11,7 +11,7 @@
 //! - [`persister::Persister`] is what a peer has left after a crash.
 //! - [`scenario::Scenario`] is what a cluster is put through, written once for every Raft; [`harness`]
 //!   is what scenarios are written with, and [`suite`] has the names that the labs have for them.
-//! - [`service`] is what scenarios put on top of a Raft: a key-value store with its clients, and a
+//! - [`mod@service`] is what scenarios put on top of a Raft: a key-value store with its clients, and a
 //!   driver for any machine.
 //! - [`kv_raft`], [`dss`], [`course`] and [`simulated`] are the labs' own interfaces, each a thin face over
 //!   the one engine.

@@ -1,9 +1,9 @@
 //! The face of the simulated Raft: its vocabulary, and its simulation, over Quorate's engine.
 //!
 //! - [`StateMachine`] executes numbers; [`CounterStateMachine`] adds them up.
-//! - [`consensus`]: a [`NodeCore`] that decides, pure; a [`NodeServer`] that gives it messages, timer events and
+//! - `consensus`: a [`NodeCore`] that decides, pure; a [`NodeServer`] that gives it messages, timer events and
 //!   commands; a [`NodeTimer`]; [`ConsensusEvent`]s for whoever watches.
-//! - [`messaging`]: a [`Network`] in memory that can lose, delay and cut, with a [`NodeMessenger`] and a
+//! - `messaging`: a [`Network`] in memory that can lose, delay and cut, with a [`NodeMessenger`] and a
 //!   [`NodeReceiver`] for each node.
 //! - [`simulate`]: a cluster elects a leader by itself, takes commands, survives what it is told to
 //!   survive, and shows that all machines agree.

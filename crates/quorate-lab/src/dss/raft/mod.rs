@@ -1,7 +1,7 @@
 //! The labs' Raft: [`Raft::new`], and the [`Node`] that services and harness hold.
 //!
 //! What elects, replicates and stores is the engine. This file gives it what the labs give to a Raft
-//! (clients of [`RaftService`], a [`Persister`](persister::Persister), a channel for what is applied) and passes on what
+//! (clients of [`RaftService`], a [`Persister`], a channel for what is applied) and passes on what
 //! it says.
 
 pub mod errors;
