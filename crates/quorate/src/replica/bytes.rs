@@ -247,6 +247,8 @@ impl Replica {
                 }
                 "the log holds other entries than were committed".to_owned()
             }
+            // The log begins after a snapshot already, whose state takes their place.
+            Err(ReadFault::Gone) if self.snapshots.is_installing_over(first) => return,
             Err(ReadFault::Gone) => "the log does not hold them any more".to_owned(),
             Err(ReadFault::Failed(reason)) => reason,
         };

@@ -84,6 +84,11 @@ impl Snapshots {
         self.taking
     }
 
+    /// Whether a snapshot that was received, and that covers this entry, is taking the log's place.
+    pub(super) fn is_installing_over(&self, index: Index) -> bool {
+        self.installing.as_ref().is_some_and(|(stored, _)| stored.id.last.index >= index)
+    }
+
     /// Bytes of pieces that are being read.
     pub(super) fn reading_bytes(&self) -> u64 {
         self.reading
