@@ -186,6 +186,40 @@ fn an_interrupted_installation_is_completed_by_the_next_start() {
     assert_eq!(world.hosts[away].replica.counters().snapshots_installed, 0);
 }
 
+/// Seed 944 of the store's worlds found it.
+#[test]
+fn entries_that_an_installation_takes_the_place_of_may_be_gone() {
+    let mut world = World::with(3, config(10));
+    let leader = world.leader();
+    let away = (leader + 1) % 3;
+    calls(&mut world, leader, 0..5);
+    world.isolate(away, true);
+    world.restart(away);
+    world.hosts[away].holds_reads = true;
+    calls(&mut world, leader, 5..25);
+    world.until("a log that begins later", |w| w.hosts[leader].base.index >= Index(20));
+    world.isolate(away, false);
+    world.hosts[away].holds_disk = true;
+    world.until("a durable file", |w| w.hosts[away].store.newest().is_some());
+
+    // The log begins anew, and the report of it is still on its way.
+    let mut report = None;
+    while world.hosts[away].base == EntryId::ZERO {
+        report.into_iter().for_each(|done| world.tell(away, done));
+        report = world.hosts[away].write();
+        assert!(report.is_some(), "the log is to begin after the snapshot");
+    }
+    let read = world.hosts[away].read_backs.pop_front();
+    let (ticket, first, ..) = read.expect("entries to execute are being read");
+    assert!(first <= world.hosts[away].base.index);
+    world.tell(away, ReplicaInput::LogRead { ticket, outcome: Err(ReadFault::Gone) });
+    assert!(world.hosts[away].halt.is_none(), "{:?}", world.hosts[away].halt);
+
+    report.into_iter().for_each(|done| world.tell(away, done));
+    (world.hosts[away].holds_disk, world.hosts[away].holds_reads) = (false, false);
+    world.until("the same state", |w| w.hosts[away].applied == w.hosts[leader].applied);
+}
+
 #[test]
 fn a_call_whose_entry_a_snapshot_covers_is_unknown() {
     let mut world = World::with(3, config(10));
