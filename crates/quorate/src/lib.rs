@@ -57,8 +57,7 @@
 //!
 //! # What is not there yet
 //!
-//! - Snapshots: the log grows without bound, and a start replays all of it.
-//! - Changing the members of a running cluster.
+//! - Changing the members of a running cluster: a node whose data is lost cannot be replaced.
 #![forbid(unsafe_code)]
 
 pub mod applier;
