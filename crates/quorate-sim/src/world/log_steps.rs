@@ -8,7 +8,7 @@ use quorate_log::Progress;
 use quorate_log::fault::Fault as DiskFault;
 
 use super::plan::Fault;
-use super::trace::{TraceEvent, name};
+use super::trace::{SnapshotStep, TraceEvent, name};
 use super::workload::Workload;
 use super::{Event, Wanted, World};
 use crate::invariants::{Broken, Name};
@@ -59,14 +59,22 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         !struck.is_empty()
     }
 
+    /// A process may die between two steps; says whether it did.
+    pub(super) fn crashes_at_effect(&mut self, node: usize, times: u32) -> bool {
+        if self.chances.strikes_times(&self.plan, Fault::CrashAtEffect, times).is_none() {
+            return false;
+        }
+        self.count("crash-at-effect");
+        self.note_strike(Fault::CrashAtEffect, Some(node), None);
+        self.crash(node);
+        true
+    }
+
     pub(super) fn step_log(&mut self, node: usize) -> Result<(), Broken> {
         if self.postpone(node, |node, life| Event::LogStep { node, life }) {
             return Ok(());
         }
-        if self.chances.strikes_times(&self.plan, Fault::CrashAtEffect, 10).is_some() {
-            self.count("crash-at-effect");
-            self.note_strike(Fault::CrashAtEffect, Some(node), None);
-            self.crash(node);
+        if self.crashes_at_effect(node, 10) {
             return Ok(());
         }
         let Some(live) = self.nodes[node].live() else { return Ok(()) };
@@ -100,6 +108,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             Progress::Compacted(base) => {
                 self.count("log begins later");
+                self.note_snapshot(node, SnapshotStep::LogBegins, base);
                 self.facts.begins_after(node, base)?;
                 self.give(node, ReplicaInput::Compacted(base));
             }

@@ -48,7 +48,7 @@ use quorate_log::{LogConfig, OpenOptions, Progress, open_blocking};
 pub use self::network::Delays;
 pub use self::plan::{Fault, Faults, FaultsError, Plan, Rate, Strike, Strikes};
 pub use self::topology::Shape;
-pub use self::trace::{Trace, TraceEvent, Traced};
+pub use self::trace::{SnapshotStep, Trace, TraceEvent, Traced};
 
 use self::calm::Health;
 use self::clients::Clients;

@@ -2,14 +2,14 @@
 
 use quorate::StateMachine;
 use quorate::replica::Frame;
-use quorate_core::{EntryId, Index, NodeId};
+use quorate_core::{EntryId, Index, NodeId, Term};
 use quorate_log::fault::FaultFs;
 use quorate_log::{Recovered, Write};
 
 use super::World;
 use super::network::Fate;
 use super::plan::Fault;
-use super::trace::{Arrival, FrameWords, LinkState, TraceEvent, name, spans};
+use super::trace::{Arrival, FrameWords, LinkState, SnapshotStep, TraceEvent, name, spans};
 use super::words::words;
 use super::workload::Workload;
 use crate::invariants::Broken;
@@ -86,9 +86,15 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 vote: recovered.hard_state.vote.map(NodeId::get),
                 commit: recovered.commit.0,
                 log: spans(ids),
+                base: recovered.log.base().index.0,
                 torn: recovered.report.torn.is_some(),
             }
         });
+    }
+
+    pub(super) fn note_snapshot(&mut self, node: usize, step: SnapshotStep, last: EntryId) {
+        let EntryId { index: Index(last), term: Term(term) } = last;
+        self.trace.note(self.now, || TraceEvent::Snapshot { node: name(node), step, last, term });
     }
 
     pub(super) fn note_strike(&mut self, fault: Fault, node: Option<usize>, until: Option<u64>) {

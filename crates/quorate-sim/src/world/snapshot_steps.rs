@@ -11,7 +11,7 @@ use quorate_log::StoredSnapshot;
 use quorate_log::snapshot::{Content, SnapshotProgress};
 
 use super::observed::{Observed, digest};
-use super::plan::Fault;
+use super::trace::SnapshotStep;
 use super::workload::Workload;
 use super::{Event, World};
 use crate::invariants::{Broken, Name};
@@ -92,10 +92,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if self.postpone(node, |node, life| Event::SnapshotStep { node, life }) {
             return Ok(());
         }
-        if self.chances.strikes_times(&self.plan, Fault::CrashAtEffect, 10).is_some() {
-            self.count("crash-at-effect");
-            self.note_strike(Fault::CrashAtEffect, Some(node), None);
-            self.crash(node);
+        if self.crashes_at_effect(node, 10) {
             return Ok(());
         }
         let Some(live) = self.nodes[node].live() else { return Ok(()) };
@@ -131,6 +128,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         match progress {
             SnapshotProgress::Taken(snapshot) => {
                 self.count("snapshot taken");
+                self.note_snapshot(node, SnapshotStep::Taken, snapshot.id.last);
                 self.check_snapshot(node, &snapshot)?;
                 self.give(node, ReplicaInput::SnapshotTaken(snapshot));
             }
@@ -158,12 +156,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             }
             SnapshotProgress::Installed(snapshot) => {
                 self.count("snapshot received");
+                self.note_snapshot(node, SnapshotStep::Received, snapshot.id.last);
                 self.check_snapshot(node, &snapshot)?;
                 // The log has not given way to it yet.
-                if self.chances.strikes_times(&self.plan, Fault::CrashAtEffect, 1_000).is_some() {
-                    self.count("crash-at-effect");
-                    self.note_strike(Fault::CrashAtEffect, Some(node), None);
-                    self.crash(node);
+                if self.crashes_at_effect(node, 1_000) {
                     return Ok(());
                 }
                 self.give(node, ReplicaInput::SnapshotVerified(snapshot));
@@ -240,6 +236,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         restored.map_err(|error| broken(error.to_string()))?;
         self.count("snapshot restored");
+        self.note_snapshot(node, SnapshotStep::Restored, snapshot.id.last);
         let Some(live) = self.nodes[node].live() else { return Ok(()) };
         let state = digest_of(&mut live.applier)?;
         let commands = live.applier.application_index();

@@ -64,8 +64,10 @@ pub enum TraceEvent {
         vote: Option<u64>,
         /// The commit index that its disk knew.
         commit: u64,
-        /// Its log.
+        /// Its log, and the entries that a snapshot stands for.
         log: Vec<Span>,
+        /// The last entry before its log begins.
+        base: u64,
         /// Whether recovery cut a torn tail.
         torn: bool,
     },
@@ -132,6 +134,17 @@ pub enum TraceEvent {
         last: u64,
         /// Whether they could not be read.
         failed: bool,
+    },
+    /// Something becomes of a snapshot on a node.
+    Snapshot {
+        /// Which.
+        node: u64,
+        /// What.
+        step: SnapshotStep,
+        /// The last entry that it covers.
+        last: u64,
+        /// Its term.
+        term: u64,
     },
     /// A node knows more to be committed.
     Commits {
@@ -269,6 +282,20 @@ pub struct Span {
     pub last: u64,
     /// Their term.
     pub term: u64,
+}
+
+/// What becomes of a snapshot on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SnapshotStep {
+    /// It was taken of the node's own state machine, and is durable.
+    Taken,
+    /// It was sent, is whole, and durable.
+    Received,
+    /// The log begins after it.
+    LogBegins,
+    /// The state machine takes its state.
+    Restored,
 }
 
 /// What a frame says.
@@ -457,6 +484,7 @@ impl fmt::Display for TraceEvent {
                 let failed = if *failed { ", in vain" } else { "" };
                 write!(f, "n{node} reads {first}..{last} back{failed}")
             }
+            Self::Snapshot { node, step, last, term } => write!(f, "n{node} {step} {last}@{term}"),
             Self::Commits { node, index } => write!(f, "n{node} commits up to {index}"),
             Self::Applies { node, index } => write!(f, "n{node} applies up to {index}"),
             Self::DiskFails { node, error } => write!(f, "n{node} stops: {error}"),
@@ -530,6 +558,17 @@ impl fmt::Display for LinkState {
             Self::Slow => "is slow",
             Self::Narrow => "carries few bytes",
             Self::Clogged => "is clogged",
+        })
+    }
+}
+
+impl fmt::Display for SnapshotStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Taken => "takes a snapshot up to",
+            Self::Received => "has received the snapshot up to",
+            Self::LogBegins => "has a log that begins after",
+            Self::Restored => "restores the state after",
         })
     }
 }

@@ -78,7 +78,7 @@ const CATEGORIES = [
   { id: "roles", name: "roles", color: "#8a6de0", kinds: ["role", "votes"] },
   { id: "faults", name: "faults", color: "#d6584f", kinds: ["strikes", "network", "link", "dies", "opens", "starts", "disk-fails", "mended", "broken"] },
   { id: "logs", name: "logs", color: "#4e79d8", kinds: ["appends", "truncates", "commits", "applies"] },
-  { id: "disk", name: "disk", color: "#c9a227", kinds: ["persists", "fences", "reads-back"] },
+  { id: "disk", name: "disk", color: "#c9a227", kinds: ["persists", "fences", "reads-back", "snapshot"] },
   { id: "frames", name: "messages", color: "#2aa3b8", kinds: ["sends", "arrives"] },
   { id: "links", name: "connections", color: "#8793a5", kinds: ["connects", "closes"] },
   { id: "clients", name: "clients", color: "#2b9a66", kinds: ["asks", "ends", "clients-stop"] },
@@ -86,7 +86,7 @@ const CATEGORIES = [
 const categoryOf = new Map();
 for (const category of CATEGORIES) for (const kind of category.kinds) categoryOf.set(kind, category);
 
-const KEY_KINDS = new Set(["strikes", "network", "dies", "starts", "disk-fails", "mended", "broken", "truncates"]);
+const KEY_KINDS = new Set(["strikes", "network", "dies", "starts", "disk-fails", "mended", "broken", "truncates", "snapshot"]);
 function isKey(event) {
   return KEY_KINDS.has(event.event) || (event.event === "role" && event.role !== "follower");
 }
@@ -97,6 +97,10 @@ const frameWords = (sent) => [sent.kind, sent.term === null ? "" : `t${sent.term
 
 const FATES = { "cut-off": "is cut off", corrupt: "is damaged and dropped", nobody: "finds nobody" };
 const LINKS = { cut: "is cut", stands: "stands", slow: "is slow", narrow: "carries few bytes", clogged: "is clogged" };
+const SNAPSHOTS = {
+  taken: "takes a snapshot up to", received: "has received the snapshot up to",
+  "log-begins": "has a log that begins after", restored: "restores the state after",
+};
 const ENDS = { answered: "is answered", refused: "is refused", unknown: "does not know" };
 
 const WORDS = {
@@ -110,6 +114,7 @@ const WORDS = {
   persists: (e) => `n${e.node} has up to ${e.last} on disk`,
   fences: (e) => `n${e.node} fences its log`,
   "reads-back": (e) => `n${e.node} reads ${e.first}..${e.last} back${e.failed ? ", in vain" : ""}`,
+  snapshot: (e) => `n${e.node} ${SNAPSHOTS[e.step]} ${e.last}@${e.term}`,
   commits: (e) => `n${e.node} commits up to ${e.reached}`,
   applies: (e) => `n${e.node} applies up to ${e.reached}`,
   "disk-fails": (e) => `n${e.node} stops: ${e.error}`,

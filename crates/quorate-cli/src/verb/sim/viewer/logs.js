@@ -43,6 +43,7 @@ function drawLog(context, node, { top, height, start, end, column }) {
     }
   }
   context.globalAlpha = 1;
+  if (node.base >= start) drawBase(context, column(Math.min(node.base, end) + 1) - 1.5, y, box);
   if (lastOf(node.log) < start) {
     label(context, `‹ ends at ${lastOf(node.log)}, ${end - lastOf(node.log)} behind`, LOG_LABEL + 4, y + box / 2, { size: 11, color: colors.faint });
   }
@@ -53,6 +54,13 @@ function drawLog(context, node, { top, height, start, end, column }) {
 
 function drawEntry(context, node, index, term, x, y, box, named) {
   const color = termColor(term), base = context.globalAlpha;
+  if (index <= node.base) {
+    // A snapshot stands for it.
+    context.fillStyle = colors.grid;
+    bar(context, x, y + box / 3, CELL - 1, box / 3, 0);
+    context.fill();
+    return;
+  }
   const committed = index <= node.commit, durable = index <= node.persisted;
   bar(context, x, y, CELL - 3, box, 3);
   if (durable) {
@@ -91,6 +99,12 @@ function drawLostEntries(context, node, { start, end, column, y, box }) {
   }
 }
 
+// Where a log begins, behind what its snapshot stands for.
+function drawBase(context, x, y, box) {
+  context.fillStyle = colors.soft;
+  context.fillRect(x - 1.5, y, 2, box);
+}
+
 function drawCommit(context, x, y, box) {
   context.fillStyle = colors.text;
   context.fillRect(x - 0.25, y - 4, 1.5, box + 7);
@@ -106,8 +120,9 @@ function logTip(x, y) {
   const { node } = row;
   const index = row.start + Math.floor((x - LOG_LABEL) / CELL);
   const term = x > LOG_LABEL ? termAt(node.log, index) : 0;
-  const where = `n${node.number}: last ${lastOf(node.log)}, on disk ${node.persisted}, commit ${node.commit}, applied ${node.applied}`;
+  const begins = node.base ? `log after ${node.base}, ` : "";
+  const where = `n${node.number}: ${begins}last ${lastOf(node.log)}, on disk ${node.persisted}, commit ${node.commit}, applied ${node.applied}`;
   if (!term) return where;
-  const known = index <= node.applied ? "applied" : index <= node.commit ? "committed" : index <= node.persisted ? "on disk" : "not on disk yet";
+  const known = index <= node.base ? "in the snapshot" : index <= node.applied ? "applied" : index <= node.commit ? "committed" : index <= node.persisted ? "on disk" : "not on disk yet";
   return `entry ${index}@${term} on n${node.number}: ${known}\n${where}`;
 }

@@ -10,7 +10,7 @@ const linkAt = (from, to) => (from - 1) * NODES + (to - 1);
 function newNode(number) {
   return {
     number, status: "down", role: "down", term: 0, vote: null, leader: null, boot: 0,
-    log: [], persisted: 0, commit: 0, applied: 0, lost: null, kept: null,
+    log: [], base: 0, snapshot: 0, persisted: 0, commit: 0, applied: 0, lost: null, kept: null,
     pausedUntil: 0, stuckUntil: 0, slowUntil: 0, fullUntil: 0, next: null, deaths: 0,
   };
 }
@@ -74,7 +74,7 @@ const STEPS = {
     node.lost = took && { ...took, at: event.at };
     Object.assign(node, {
       status: "up", role: "follower", leader: null, boot: event.boot, term: event.term, vote: event.vote,
-      log, persisted: lastOf(log), commit: event.commit, applied: 0, kept: null,
+      log, base: event.base, persisted: lastOf(log), commit: event.commit, applied: 0, kept: null,
     });
   },
   dies(state, node) {
@@ -94,6 +94,17 @@ const STEPS = {
     if (node.lost && lastOf(node.log) >= node.lost.to) node.lost = null;
   },
   persists(state, node, event) { node.persisted = event.last; },
+  snapshot(state, node, event) {
+    if (event.step === "taken" || event.step === "received") node.snapshot = Math.max(node.snapshot, event.last);
+    else if (event.step === "restored") node.applied = event.last;
+    else {
+      // A log that holds another entry there, or none, is replaced as a whole.
+      if (termAt(node.log, event.last) !== event.term) node.log = [[1, event.last, event.term]];
+      node.base = event.last;
+      node.persisted = Math.max(node.persisted, event.last);
+      node.commit = Math.max(node.commit, event.last);
+    }
+  },
   commits(state, node, event) { node.commit = event.reached; },
   applies(state, node, event) { node.applied = event.reached; },
   sends(state, _, event) { state.frames += 1; state.lost += event.arrives.length === 0 ? 1 : 0; },
