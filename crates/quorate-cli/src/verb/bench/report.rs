@@ -66,6 +66,7 @@ impl Measured {
         let micros = |all: &Histogram<u64>| all.value_at_quantile(0.5) as f64 / 1e3;
         json!({
             "sync_p50_us": micros(&floor.syncs),
+            "second_of_three_syncs_p50_us": micros(&floor.quorums),
             "round_trip_p50_us": micros(&floor.trips),
             "p50_ratio": self.millis(0.5) * 1e3 / floor.micros(0.5),
         })
@@ -121,10 +122,12 @@ pub(super) fn title(shape: &Shape) -> String {
 pub(super) fn above(found: &Value) -> String {
     let number = |name: &str| found[name].as_f64().unwrap_or_default();
     format!(
-        "one sync takes {:.0} us and one round trip over loopback {:.0} us, a request {:.2} times both",
+        "one sync takes {:.0} us and one round trip over loopback {:.0} us, a request {:.2} times both;\n\
+         the second of three syncs on this disk at the same time takes {:.0} us",
         number("sync_p50_us"),
         number("round_trip_p50_us"),
-        number("p50_ratio")
+        number("p50_ratio"),
+        number("second_of_three_syncs_p50_us")
     )
 }
 
