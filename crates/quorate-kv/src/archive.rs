@@ -84,22 +84,14 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Bytes of an encoded place.
-    pub(crate) const BYTES: usize = 12;
-
-    pub(crate) fn encoded(self) -> [u8; Self::BYTES] {
-        let mut bytes = [0; Self::BYTES];
-        let numbers = [self.chunk, self.offset, self.length];
-        for (room, number) in bytes.chunks_exact_mut(4).zip(numbers) {
-            room.copy_from_slice(&number.to_le_bytes());
-        }
-        bytes
+    /// What tells places apart: chunk, offset, length.
+    pub(crate) const fn numbers(self) -> [u32; 3] {
+        [self.chunk, self.offset, self.length]
     }
 
-    /// Reads what [`Self::encoded`] made.
-    pub(crate) fn decoded(bytes: &[u8]) -> Self {
-        let number = |at: usize| bytes[at..].first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
-        Self { chunk: number(0), offset: number(4), length: number(8) }
+    /// The place of which [`Self::numbers`] gave these.
+    pub(crate) const fn from_numbers([chunk, offset, length]: [u32; 3]) -> Self {
+        Self { chunk, offset, length }
     }
 }
 
@@ -207,7 +199,7 @@ mod tests {
         let places: Vec<Place> = values.iter().map(keep).collect();
         for (place, value) in places.iter().zip(&values) {
             assert!(read(&archive, *place) == *value, "{place:?}");
-            assert_eq!(Place::decoded(&place.encoded()), *place);
+            assert_eq!(Place::from_numbers(place.numbers()), *place);
         }
         assert_eq!(archive.0.len(), 5, "the fourth and the fifth fill one chunk");
     }

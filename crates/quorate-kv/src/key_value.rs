@@ -9,11 +9,14 @@
 //! - bytes from outside become a [`KeyValue`] only through `from_encoded`, which checks the length;
 //! - what is stored never changes: a version is stamped before it enters the store;
 //! - in an archived version, which no other module but the store's own gets to see, the highest bit
-//!   of the key's length is set and the place of the value stands where the value was.
+//!   of the key's length is set, and what follows the key is packed (`archived.rs`).
+
+mod archived;
 
 use core::fmt;
 use std::sync::Arc;
 
+use self::archived::Packed;
 use crate::archive::Place;
 use crate::revision::{LeaseId, Revision};
 
@@ -45,6 +48,23 @@ pub(crate) struct Stamp {
     pub(crate) lease: i64,
 }
 
+impl Stamp {
+    /// Writes the numbers one after the other.
+    fn write(self, room: &mut [u8]) {
+        let Self { create_revision, mod_revision, version, lease } = self;
+        let numbers = [create_revision, mod_revision, version, lease];
+        for (room, number) in room.chunks_exact_mut(8).zip(numbers) {
+            room.copy_from_slice(&number.to_le_bytes());
+        }
+    }
+}
+
+/// The length of a key as it stands before it.
+fn prefix(key: &[u8]) -> u32 {
+    let length = u32::try_from(key.len()).ok().filter(|length| length & ARCHIVED == 0);
+    length.expect("a key is shorter than 2 GiB")
+}
+
 /// One version of one key. Cloning it shares the bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyValue(Arc<[u8]>);
@@ -59,8 +79,10 @@ impl KeyValue {
     ///
     /// When the key has 2 GiB or more.
     pub(crate) fn assemble(key: &[u8], value: &[u8], stamp: Stamp) -> Self {
-        let length = u32::try_from(key.len()).ok().filter(|length| length & ARCHIVED == 0);
-        Self::with_prefix(length.expect("a key is shorter than 2 GiB"), key, value, stamp)
+        let mut kv = Self::joined(prefix(key), [key, value], NUMBERS);
+        let numbers = kv.0.len() - NUMBERS;
+        stamp.write(&mut Arc::get_mut(&mut kv.0).expect("it was made here")[numbers..]);
+        kv
     }
 
     /// The same for a version whose value is kept elsewhere.
@@ -69,22 +91,21 @@ impl KeyValue {
     ///
     /// When the key has 2 GiB or more.
     pub(crate) fn assemble_archived(key: &[u8], place: Place, stamp: Stamp) -> Self {
-        let length = u32::try_from(key.len()).ok().filter(|length| length & ARCHIVED == 0);
-        let length = length.expect("a key is shorter than 2 GiB");
-        Self::with_prefix(length | ARCHIVED, key, &place.encoded(), stamp)
+        let packed = Packed::new(stamp, place);
+        Self::joined(prefix(key) | ARCHIVED, [key, packed.as_bytes()], 0)
     }
 
-    fn with_prefix(length: u32, key: &[u8], value: &[u8], stamp: Stamp) -> Self {
-        let size = Self::OVERHEAD + key.len() + value.len();
+    /// A prefix, two parts and some zeros in one allocation.
+    fn joined(prefix: u32, [key, rest]: [&[u8]; 2], zeros: usize) -> Self {
+        let size = PREFIX + key.len() + rest.len() + zeros;
         let mut bytes: Arc<[u8]> = core::iter::repeat_n(0, size).collect();
         let room = Arc::get_mut(&mut bytes).expect("the allocation was made here");
-        let (prefix, rest) = room.split_at_mut(PREFIX);
-        let (key_room, rest) = rest.split_at_mut(key.len());
-        let (value_room, _) = rest.split_at_mut(value.len());
-        prefix.copy_from_slice(&length.to_le_bytes());
+        let (prefix_room, room) = room.split_at_mut(PREFIX);
+        let (key_room, room) = room.split_at_mut(key.len());
+        prefix_room.copy_from_slice(&prefix.to_le_bytes());
         key_room.copy_from_slice(key);
-        value_room.copy_from_slice(value);
-        Self(bytes).stamped(stamp)
+        room[..rest.len()].copy_from_slice(rest);
+        Self(bytes)
     }
 
     /// Reads a version from its own bytes; `None` when they cannot be one.
@@ -105,11 +126,7 @@ impl KeyValue {
     pub(crate) fn stamped(mut self, stamp: Stamp) -> Self {
         let bytes = Arc::make_mut(&mut self.0);
         let start = bytes.len() - NUMBERS;
-        let numbers =
-            [stamp.create_revision, stamp.mod_revision, stamp.version, stamp.lease].into_iter();
-        for (room, number) in bytes[start..].chunks_exact_mut(8).zip(numbers) {
-            room.copy_from_slice(&number.to_le_bytes());
-        }
+        stamp.write(&mut bytes[start..]);
         self
     }
 
@@ -131,13 +148,12 @@ impl KeyValue {
 
     /// The version with its value kept elsewhere.
     pub(crate) fn archived(&self, place: Place) -> Self {
-        let prefix = self.prefix() | ARCHIVED;
-        Self::with_prefix(prefix, self.key(), &place.encoded(), self.stamp())
+        Self::assemble_archived(self.key(), place, self.stamp())
     }
 
     /// Where the value is kept, unless it is here.
     pub(crate) fn place(&self) -> Option<Place> {
-        (self.prefix() & ARCHIVED != 0).then(|| Place::decoded(self.content()))
+        self.packed().map(archived::place)
     }
 
     /// An archived version with its value; `read` fills the room for it.
@@ -148,18 +164,26 @@ impl KeyValue {
     }
 
     fn stamp(&self) -> Stamp {
-        Stamp {
-            create_revision: self.number(CREATE_REVISION),
-            mod_revision: self.number(MOD_REVISION),
-            version: self.number(VERSION),
-            lease: self.number(LEASE),
-        }
+        self.packed().map_or_else(
+            || Stamp {
+                create_revision: self.number(CREATE_REVISION),
+                mod_revision: self.number(MOD_REVISION),
+                version: self.number(VERSION),
+                lease: self.number(LEASE),
+            },
+            archived::stamp,
+        )
+    }
+
+    /// What follows the key of an archived version.
+    fn packed(&self) -> Option<&[u8]> {
+        let prefix = self.prefix();
+        (prefix & ARCHIVED != 0).then(|| &self.0[PREFIX + (prefix & !ARCHIVED) as usize..])
     }
 
     /// Bytes of the version, wherever its value is kept.
     pub(crate) fn size(&self) -> usize {
-        let here = self.0.len();
-        self.place().map_or(here, |place| here - Place::BYTES + place.length as usize)
+        Self::OVERHEAD + self.key_length() + self.value_length()
     }
 
     /// Bytes of the value, wherever it is kept.
@@ -176,7 +200,7 @@ impl KeyValue {
         (self.prefix() & !ARCHIVED) as usize
     }
 
-    /// The value, or its place.
+    /// The value of a version that is not archived.
     fn content(&self) -> &[u8] {
         &self.0[PREFIX + self.key_length()..self.0.len() - NUMBERS]
     }
@@ -202,25 +226,28 @@ impl KeyValue {
     /// Revision of the first put since the key was absent; zero in a deletion.
     #[must_use]
     pub fn create_revision(&self) -> Revision {
-        Revision(self.number(CREATE_REVISION))
+        Revision(self.stamp().create_revision)
     }
 
     /// Revision of this version.
     #[must_use]
     pub fn mod_revision(&self) -> Revision {
-        Revision(self.number(MOD_REVISION))
+        Revision(match self.packed() {
+            Some(packed) => archived::mod_revision(packed),
+            None => self.number(MOD_REVISION),
+        })
     }
 
     /// How many puts since the key was absent; zero in a deletion.
     #[must_use]
     pub fn version(&self) -> i64 {
-        self.number(VERSION)
+        self.stamp().version
     }
 
     /// Lease that the key is attached to.
     #[must_use]
     pub fn lease(&self) -> LeaseId {
-        LeaseId(self.number(LEASE))
+        LeaseId(self.stamp().lease)
     }
 }
 
@@ -282,7 +309,7 @@ mod tests {
     #[test]
     fn an_archived_version_keeps_key_numbers_and_size() {
         let kv = KeyValue::assemble(b"key", &[7; 100], STAMP);
-        let place = Place::decoded(&[1, 0, 0, 0, 2, 0, 0, 0, 100, 0, 0, 0]);
+        let place = Place::from_numbers([1, 2, 100]);
         let archived = kv.archived(place);
         assert_eq!((archived.key(), archived.stamp()), (kv.key(), STAMP));
         assert_eq!((archived.size(), archived.place()), (kv.size(), Some(place)));

@@ -50,6 +50,7 @@ mod store;
 mod tree;
 mod txn;
 mod validate;
+mod varint;
 mod versions;
 mod view;
 

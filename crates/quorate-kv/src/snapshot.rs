@@ -12,7 +12,6 @@
 
 mod read;
 mod source;
-mod varint;
 
 use std::io::Read;
 
@@ -20,6 +19,7 @@ use quorate::{PIECE_BYTES, Snapshot, SnapshotError, SnapshotView};
 
 use crate::key_value::KeyValue;
 use crate::store::Store;
+use crate::varint;
 use crate::versions::{Cursor, Walked};
 use crate::view::View;
 

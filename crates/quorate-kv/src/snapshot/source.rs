@@ -4,7 +4,8 @@ use std::io::{ErrorKind, Read};
 
 use quorate::SnapshotError;
 
-use super::{malformed, varint};
+use super::malformed;
+use crate::varint;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 << 10;

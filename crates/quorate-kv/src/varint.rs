@@ -3,22 +3,27 @@
 use quorate::SnapshotError;
 
 /// Bytes of the largest number.
-const LONGEST: u32 = 10;
+pub(crate) const LONGEST: usize = 10;
 
-pub(super) fn write(mut number: u64, room: &mut Vec<u8>) {
+/// Appends a number.
+pub(crate) fn write(number: u64, room: &mut Vec<u8>) {
+    each_byte(number, |byte| room.push(byte));
+}
+
+/// Hands out the bytes of a number, at most [`LONGEST`] of them.
+pub(crate) fn each_byte(mut number: u64, mut take: impl FnMut(u8)) {
     loop {
         let [low, ..] = number.to_le_bytes();
         number >>= 7;
         if number == 0 {
-            room.push(low & 127);
-            return;
+            return take(low & 127);
         }
-        room.push(low | 128);
+        take(low | 128);
     }
 }
 
 /// Reads a number; takes no other bytes than [`write`] makes.
-pub(super) fn read(
+pub(crate) fn read(
     mut byte: impl FnMut() -> Result<u8, SnapshotError>,
 ) -> Result<u64, SnapshotError> {
     let mut number = 0;
