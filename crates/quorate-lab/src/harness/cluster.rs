@@ -291,7 +291,11 @@ impl<R: LabRaft> Cluster<R> {
     #[must_use]
     pub fn state(&self, server: usize) -> Option<(u64, bool)> {
         let raft = self.raft(server)?;
-        Some(self.watched("state", server, || raft.state()))
+        let (term, leads) = self.watched("state", server, || raft.state());
+        if leads && let Err(what) = self.record().led(server, term) {
+            self.broken(what);
+        }
+        Some((term, leads))
     }
 
     /// Gives a command to a server; nothing where it does not run or does not lead.

@@ -5,6 +5,8 @@
 //! - a server applies index after index: nothing twice, nothing left out, nothing before what it rests on;
 //! - a snapshot holds what was applied up to its index, and never moves a server back.
 //!
+//! And at each look at a server that leads: a term has one leader, then and for ever.
+//!
 //! A restarted server may begin at index 1 again, or after anything that it is known to have had.
 
 use std::collections::BTreeMap;
@@ -17,6 +19,8 @@ pub(super) struct Record {
     servers: Vec<Server>,
     /// The value that each index has, and the server that applied it first.
     chosen: BTreeMap<u64, (usize, Vec<u8>)>,
+    /// Who was seen to lead in each term.
+    leaders: BTreeMap<u64, usize>,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +32,23 @@ struct Server {
 
 impl Record {
     pub(super) fn new(servers: usize) -> Self {
-        Self { servers: (0..servers).map(|_| Server::default()).collect(), chosen: BTreeMap::new() }
+        Self { servers: (0..servers).map(|_| Server::default()).collect(), ..Self::default() }
+    }
+
+    /// A server was seen to lead in a term.
+    ///
+    /// # Errors
+    ///
+    /// When another one was, too, at whatever time.
+    pub(super) fn led(&mut self, server: usize, term: u64) -> Result<(), String> {
+        let first = *self.leaders.entry(term).or_insert(server);
+        if first == server {
+            return Ok(());
+        }
+        Err(format!(
+            "servers {first} and {server} both led in term {term}: a term has one leader, so a server \
+             must have voted twice in it"
+        ))
     }
 
     /// A server was started again, and is remembered.
@@ -183,6 +203,16 @@ mod tests {
         // Also when the first server has forgotten it.
         record.forgotten(0);
         assert!(record.apply(1, 1, value(b'b')).is_err());
+    }
+
+    #[test]
+    fn a_term_has_one_leader() {
+        let mut record = Record::new(3);
+        for (server, term) in [(0, 1), (1, 3), (1, 3), (0, 1), (0, 4)] {
+            record.led(server, term).unwrap();
+        }
+        let what = record.led(2, 3).unwrap_err();
+        assert!(what.starts_with("servers 1 and 2 both led in term 3"), "{what}");
     }
 
     #[test]

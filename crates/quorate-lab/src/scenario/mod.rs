@@ -3,6 +3,7 @@
 //! A [`Scenario`] is a name for a list of steps and the figures that make it pass. Which document
 //! calls it what, and with which network and timing it is run, is the [suite](crate::suite)'s.
 
+mod by_hand;
 mod election;
 mod kv;
 mod partition;
@@ -85,6 +86,8 @@ scenarios! {
     P5 "the leader is killed and comes back" => persistence::the_leader,
     P6 "two followers, then the leader, are killed and come back" => persistence::multiple,
     P7 "leaders crash a thousand times: only entries of the own term are committed by counting" => persistence::figure_8,
+    P8 "a server that votes, crashes and is asked again in that term has one vote" => by_hand::vote,
+    P9 "figure 8 step by step: an entry of an earlier term is not committed by counting" => by_hand::figure_8,
     U1 "agreement on an unreliable network" => unreliable::agreement,
     U2 "leaders are cut off a thousand times, with lost, late and reordered messages" => unreliable::figure_8,
     U3 "clients submit while servers come and go" => unreliable::churn,

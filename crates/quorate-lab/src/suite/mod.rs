@@ -57,6 +57,8 @@ pub enum Document {
     Dss,
     /// The Go course lab in the MIT 6.824 manner.
     GoCourse,
+    /// None: scenarios that this lab adds.
+    Own,
 }
 
 impl Document {
@@ -67,6 +69,7 @@ impl Document {
             Self::AsyncRust => "the async Rust lab",
             Self::Dss => "the talent-plan dss labs",
             Self::GoCourse => "the Go course lab",
+            Self::Own => "this lab",
         }
     }
 
@@ -75,28 +78,28 @@ impl Document {
         match self {
             Self::AsyncRust => Model::Proxy,
             Self::Dss => Model::LabRpc(Lost::Late),
-            Self::GoCourse => Model::LabRpc(Lost::Soon),
+            Self::GoCourse | Self::Own => Model::LabRpc(Lost::Soon),
         }
     }
 
     const fn manner(self) -> Manner {
         match self {
             Self::AsyncRust => Manner::Process,
-            Self::Dss | Self::GoCourse => Manner::Course,
+            Self::Dss | Self::GoCourse | Self::Own => Manner::Course,
         }
     }
 
     const fn timing(self) -> Timing {
         match self {
             Self::AsyncRust => Timing::brisk(),
-            Self::Dss | Self::GoCourse => Timing::course(),
+            Self::Dss | Self::GoCourse | Self::Own => Timing::course(),
         }
     }
 
     /// The time that one of its scenarios may take. The async Rust lab gives some of them more.
     const fn limit(self, scenario: Scenario) -> Duration {
         let seconds = match (self, scenario) {
-            (Self::Dss | Self::GoCourse, _) => 120,
+            (Self::Dss | Self::GoCourse | Self::Own, _) => 120,
             (Self::AsyncRust, Scenario::N4 | Scenario::P1) => 180,
             (Self::AsyncRust, Scenario::R7 | Scenario::R9 | Scenario::U3 | Scenario::U4) => 240,
             (Self::AsyncRust, Scenario::P2) => 360,

@@ -81,6 +81,12 @@ pub const ALL: &[Suite] = &[
         entries: MORE,
     },
     Suite {
+        name: "own",
+        about: "what no document has: bad luck, brought about step by step",
+        document: Document::Own,
+        entries: OWN,
+    },
+    Suite {
         name: "3A-tight",
         about: "3A with a snapshot after every command (maxraftstate 1)",
         document: Document::Dss,
@@ -218,6 +224,9 @@ const MORE: &[Entry] = &[
     go("speed", "TestSpeed4B", K22),
     Entry { max_state: Some(1000), ..go("speed with snapshots", "TestSpeed4C", K22) },
 ];
+
+const OWN: &[Entry] =
+    &[plain("test_vote_survives_crash", P8), plain("test_figure8_step_by_step", P9)];
 
 /// An entry of 3A with a snapshot after every command.
 const fn tight(name: &'static str, scenario: Scenario) -> Entry {

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "what a fault was told as is worth reading")]
 
 mod blocking;
+mod bring_your_own;
 mod every;
 mod faces;
 mod faults;
