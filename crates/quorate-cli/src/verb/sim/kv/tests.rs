@@ -185,3 +185,4 @@ fn a_replay_that_reads_something_else_is_seen() {
 // Seeds that failed, each named after its bug; the first shows the form and never failed.
 regression!(a_seed_becomes_a_test, target = Kv, seed = 17, nodes = 3, millis = 5_000);
 regression!(entries_that_an_installation_takes_the_place_of_may_be_gone, target = Kv, seed = 944);
+regression!(a_damaged_frame_is_no_piece_of_a_snapshot, target = Kv, seed = 1552);
