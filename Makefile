@@ -1,13 +1,15 @@
 # The commands of the talent-plan dss labs, on Quorate's Raft.
 #
 # Virtual time unless QUORATE_LAB_REAL_TIME=1; QUORATE_LAB_SEED=n takes another seed;
-# LOG_LEVEL sets what is logged (RUST_LOG).
+# LOG_LEVEL=debug logs elections, cuts and crashes, and RUST_LOG says it in more detail.
 
 LOG_LEVEL ?= error
 CARGO ?= cargo
-export RUST_LOG := quorate_lab=$(LOG_LEVEL)
+RUST_LOG ?= quorate_lab=$(LOG_LEVEL)
+export RUST_LOG
 
-DSS := $(CARGO) test -p quorate-lab --test dss --
+# Without a package, so that it is compiled as `cargo test` does it, and once.
+DSS := $(CARGO) test --test dss --
 ONE := --nocapture --test-threads=1
 
 .PHONY: all check test test_others test_2 test_2a test_2b test_2c test_2d test_3 test_3a test_3b

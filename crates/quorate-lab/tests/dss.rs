@@ -9,10 +9,19 @@ use std::env;
 
 use quorate_lab::dss::raft::DssRaft;
 use quorate_lab::suite::{Clock, Run, find};
+use tracing_subscriber::EnvFilter;
 
 const SEED: u64 = 1;
 
+/// Logs what `RUST_LOG` names: `quorate_lab=debug` has elections, cuts and crashes.
+fn log() {
+    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env());
+    // The first test of the process sets it.
+    drop(log.with_test_writer().try_init());
+}
+
 fn pass(name: &str) {
+    log();
     let found = find(None, Some(name)).expect("the suites have every name of the labs");
     let [(suite, entry)] = found[..] else { panic!("{name} is one scenario, not {found:?}") };
     let seed = env::var("QUORATE_LAB_SEED")

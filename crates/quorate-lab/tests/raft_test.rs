@@ -11,10 +11,20 @@ use std::env;
 
 use quorate_lab::kv_raft::KvRaft;
 use quorate_lab::suite::{Clock, Run, find};
+use tracing_subscriber::EnvFilter;
+
+/// Logs what `RUST_LOG` names: `quorate_lab=debug` has elections, cuts and crashes.
+fn log() {
+    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env());
+    // The first test of the process sets it.
+    drop(log.with_test_writer().try_init());
+}
 
 fn run(name: &str) {
+    log();
     let (suite, entry) = find(Some("async-rust"), Some(name)).expect("it is in the table")[0];
-    let seed = env::var("QUORATE_LAB_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
+    let seed = env::var("QUORATE_LAB_SEED")
+        .map_or(0, |seed| seed.parse().expect("QUORATE_LAB_SEED is a number"));
     let is_real = env::var("QUORATE_LAB_REAL_TIME").is_ok_and(|value| value == "1");
     let clock = if is_real { Clock::Real } else { Clock::Virtual };
     let outcome = Run { clock, ..Run::new(suite, entry, seed) }.of::<KvRaft>();

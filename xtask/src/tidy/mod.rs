@@ -7,6 +7,7 @@
 //! - [`length`]: lines per file and per function, with a ratchet that may only shrink.
 //! - [`text`]: module heads, bare task marks, trailing spaces, file sizes, the change log.
 //! - [`regressions`]: the tests of bugs that others shipped exist and say so.
+//! - [`shown`]: the tests that tables of the docs name exist.
 //! - [`scenarios`]: golden scenarios have a heading, and references to them exist.
 
 mod files;
@@ -14,6 +15,7 @@ mod length;
 mod regressions;
 mod rust;
 mod scenarios;
+mod shown;
 mod text;
 mod walls;
 
@@ -61,6 +63,7 @@ pub(crate) fn run(root: &Path) -> Result<Vec<Finding>, String> {
     length::check(root, &sources, &mut findings)?;
     scenarios::check(&sources, &mut findings);
     regressions::check(&sources, &mut findings);
+    shown::check(&sources, &mut findings);
     walls::check(root, &mut findings)?;
     findings.sort();
     Ok(findings)

@@ -10,6 +10,7 @@ pub(crate) mod get;
 pub(crate) mod lab;
 pub(crate) mod member;
 mod pool;
+mod progress;
 pub(crate) mod put;
 mod range;
 pub(crate) mod serve;

@@ -18,6 +18,7 @@ mod demo;
 mod harness;
 mod idle;
 mod kill;
+mod lab;
 mod once;
 mod restore;
 mod wiped;

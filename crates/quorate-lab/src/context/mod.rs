@@ -11,6 +11,7 @@
 mod real_time;
 mod scope;
 mod virtual_time;
+mod worker;
 
 use std::fmt;
 use std::future::Future;
@@ -124,8 +125,8 @@ impl Context {
         .await;
     }
 
-    /// Does something that must not block; if it does all the same, virtual time says what it was,
-    /// and of which peer.
+    /// Does something that must not block; if it does all the same, the executor says what it was, and
+    /// of which peer.
     pub fn watched<T>(&self, what: &'static str, peer: usize, act: impl FnOnce() -> T) -> T {
         self.0.watch(Some((what, peer)));
         let done = act();

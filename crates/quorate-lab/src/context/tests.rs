@@ -92,18 +92,53 @@ fn waiting_for_nothing_is_told_as_a_deadlock() {
     assert!(said.contains("deadlock") && said.contains("no timer is set"), "{said}");
 }
 
+/// Looks again at once, for ever.
+async fn spin(context: Context) {
+    loop {
+        context.yield_now().await;
+    }
+}
+
 #[test]
-fn a_start_that_blocks_is_told_by_name() {
-    let time = VirtualTime::new(1).patience(50 * MS);
+fn a_time_that_cannot_go_on_is_told() {
+    let time = VirtualTime::new(1);
+    let said = words(|| time.block_on(spin(time.context())));
+    assert!(said.contains("time stands still"), "{said}");
+    // Beside a scenario that waits for a time that never comes.
+    let time = VirtualTime::new(1);
     let context = time.context();
-    let (release, blocked) = std::sync::mpsc::channel::<()>();
     let said = words(|| {
         time.block_on(async move {
-            context.watched("start", 2, || blocked.recv().unwrap_or_default());
+            context.spawn(spin(context.clone()));
+            context.sleep(MS).await;
         });
     });
+    assert!(said.contains("time stands still"), "{said}");
+}
+
+/// What is said of a `start` that waits until this is over.
+fn blocked_start<T>(context: Context, block_on: impl FnOnce(BoxFuture) -> T) -> String {
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let said = words(|| {
+        block_on(Box::pin(async move {
+            context.watched("state", 0, || ());
+            context.watched("start", 2, || blocked.recv().unwrap_or_default());
+        }));
+    });
     drop(release);
-    assert!(said.contains("`start` of peer 2 has blocked the thread"), "{said}");
+    said
+}
+
+#[test]
+fn a_start_that_blocks_is_told_by_name_in_virtual_and_in_real_time() {
+    let time = VirtualTime::new(1).patience(50 * MS);
+    let said = blocked_start(time.context(), |future| time.block_on(future));
+    assert!(said.contains("`start` of peer 2 has blocked the thread for 50ms"), "{said}");
+    for time in [RealTime::new(1), RealTime::threads(2, 1)] {
+        let time = time.patience(50 * MS);
+        let said = blocked_start(time.context(), |future| time.block_on(future));
+        assert!(said.contains("`start` of peer 2 has blocked the thread for 50ms"), "{said}");
+    }
 }
 
 #[test]
@@ -115,6 +150,15 @@ fn slow_work_is_not_taken_for_a_block() {
             std::thread::sleep(5 * MS);
             context.sleep(MS).await;
         }
+    });
+    let real = RealTime::new(1).patience(40 * MS);
+    let context = real.context();
+    real.block_on(async move {
+        for _ in 0..20 {
+            context.watched("start", 0, || std::thread::sleep(5 * MS));
+            context.yield_now().await;
+        }
+        context.sleep(100 * MS).await;
     });
 }
 

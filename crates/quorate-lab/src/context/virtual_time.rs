@@ -2,6 +2,8 @@
 //!
 //! - One thread, ready tasks first come first served. When none is ready, the clock jumps to the next
 //!   timer. So a seed gives the same run, whatever the machine does.
+//! - Time passes when nobody has anything to do at once: tasks that wake each other for ever, or one
+//!   that asks again and again, make it stand still, which is told.
 //! - Nobody may wait for anything but the context: when no task is ready and no timer is set, nothing
 //!   will ever happen again, and [`VirtualTime::block_on`] says so.
 //! - Nobody may block the thread: a poll that does not return within [`VirtualTime::patience`] of real
@@ -11,23 +13,21 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
-use std::panic;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{self, Poll, Wake, Waker};
-use std::thread;
 use std::time::Duration;
 
 use quorate_sim::queue::Queue;
 use quorate_sim::rng::Rng;
 
+use super::worker::{self, PATIENCE};
 use super::{BoxFuture, Context, Host};
 
-/// How long one poll may take, in real time.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Polls without any progress of time after which it is clear that there will be none.
-const MOST_POLLS_AT_ONCE: u64 = 20_000_000;
+/// Polls without any progress of time after which it is clear that there will be none: scenarios need
+/// some thousands.
+const MOST_POLLS_AT_ONCE: u64 = 1_000_000;
 
 /// See the module. Time begins at zero, and stands still outside [`VirtualTime::block_on`].
 pub struct VirtualTime {
@@ -129,43 +129,19 @@ impl VirtualTime {
         future: impl Future<Output = T> + Send + 'static,
     ) -> T {
         let shared = Arc::clone(&self.shared);
-        let (result, results) = mpsc::sync_channel(1);
-        let run = move || {
-            let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| shared.run(future)));
-            // Nobody waits any more only after this thread was given up.
-            result.send(outcome).unwrap_or_default();
-        };
-        let name = thread::current().name().unwrap_or("virtual time").to_owned();
-        let worker = thread::Builder::new().name(name).spawn(run).expect("a thread can be made");
         let mut seen = self.shared.polls.load(Ordering::Relaxed);
-        let outcome = loop {
-            match results.recv_timeout(self.patience) {
-                Ok(outcome) => break outcome,
-                Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    unreachable!("it sends before it ends")
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    let polls = self.shared.polls.load(Ordering::Relaxed);
-                    assert!(polls != seen || polls.is_multiple_of(2), "{}", self.blocked());
-                    seen = polls;
-                }
-            }
+        let stuck = || {
+            let polls = self.shared.polls.load(Ordering::Relaxed);
+            let is_stuck = polls == seen && !polls.is_multiple_of(2);
+            seen = polls;
+            is_stuck.then(|| self.blocked())
         };
-        worker.join().expect("its panics were caught");
-        outcome.unwrap_or_else(|panic| panic::resume_unwind(panic))
+        worker::run(self.patience, move || shared.run(future), stuck)
     }
 
     fn blocked(&self) -> String {
-        let waited = self.patience;
         let busy_with = *self.shared.busy_with.lock().unwrap_or_else(PoisonError::into_inner);
-        let who = busy_with
-            .map_or_else(|| "a task".to_owned(), |(what, peer)| format!("`{what}` of peer {peer}"));
-        format!(
-            "{who} has blocked the thread for {waited:?} of real time. Everything runs on one thread \
-             here: whoever has to wait, awaits something of the context, and `start`, `state`, `kill` \
-             and `make` return at once. A lock that is held across an await, or taken twice, has the \
-             same effect."
-        )
+        worker::blocked(busy_with, self.patience)
     }
 }
 
@@ -218,7 +194,9 @@ impl Shared {
                 polls_at_once += 1;
                 assert!(
                     polls_at_once < MOST_POLLS_AT_ONCE,
-                    "time stands still: tasks wake each other for ever, and none waits for a timer"
+                    "time stands still: {MOST_POLLS_AT_ONCE} times in a row some task was ready at \
+                     once, and none let a timer pass. Whoever waits for something to change, sleeps for a \
+                     time of the context before looking again, or awaits it"
                 );
             } else {
                 polls_at_once = 0;

@@ -5,13 +5,14 @@ mod adapter;
 
 use std::fmt;
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use self::adapter::CourseRaft;
-use crate::context::{BoxFuture, Context};
+use crate::context::{BoxFuture, Context, RealTime};
 use crate::engine::QuorateRaft;
 use crate::persister::Persister;
 use crate::raft::{self as lab, LabRaft, Link, Peer, Setup, Start, Timing, apply_channel};
@@ -104,19 +105,35 @@ impl fmt::Debug for Raft {
 }
 
 /// Makes a peer: the ways to all of them, its own number, what it saved before, and where to put what is
-/// committed. Returns at once; the peer runs on the context's executor from then on, with fewer than
-/// ten heartbeats in a second.
+/// committed. Returns at once; the peer runs from then on, on the tokio runtime that the caller runs
+/// on, with fewer than ten heartbeats in a second.
 ///
 /// # Panics
 ///
-/// If `me` is no number of a peer, and if what was saved is damaged.
+/// Outside a tokio runtime, if `me` is no number of a peer, and if what was saved is damaged.
 #[must_use]
 pub fn make(
     peers: Vec<ClientEnd>,
     me: usize,
     persister: Arc<Persister>,
     apply_ch: UnboundedSender<ApplyMsg>,
+) -> Arc<Raft> {
+    let context = RealTime::here(RandomState::new().hash_one(me));
+    make_on(&context, peers, me, persister, apply_ch)
+}
+
+/// The same on any executor.
+///
+/// # Panics
+///
+/// If `me` is no number of a peer, and if what was saved is damaged.
+#[must_use]
+pub fn make_on(
     context: &Context,
+    peers: Vec<ClientEnd>,
+    me: usize,
+    persister: Arc<Persister>,
+    apply_ch: UnboundedSender<ApplyMsg>,
 ) -> Arc<Raft> {
     let (apply, mut applied) = apply_channel();
     let raft = made(peers, me, persister, apply, context, Timing::course());

@@ -50,6 +50,8 @@ struct Core {
     flush_at: Option<Duration>,
     /// Until when the task that waits for deadlines sleeps.
     sleeps_until: Duration,
+    /// The last term whose leadership was logged.
+    logged_term: u64,
 }
 
 impl QuorateRaft {
@@ -65,7 +67,8 @@ impl QuorateRaft {
         let node_setup = NodeSetup { me, peers: peers.len(), timing, seed, now };
         let (state, snapshot) = persister.both();
         let node = LabNode::new(node_setup, &state, &snapshot)?;
-        let core = Core { node: Some(node), flush_at: None, sleeps_until: Duration::ZERO };
+        let core =
+            Core { node: Some(node), flush_at: None, sleeps_until: Duration::ZERO, logged_term: 0 };
         let shared = Arc::new(Shared {
             me,
             core: Mutex::new(core),
@@ -154,9 +157,14 @@ impl Shared {
     fn act<T>(self: &Arc<Self>, step: impl FnOnce(&mut LabNode, Duration) -> T) -> Option<T> {
         let mut core = self.core();
         let now = self.context.now();
-        let Core { node, flush_at, sleeps_until } = &mut *core;
+        let Core { node, flush_at, sleeps_until, logged_term } = &mut *core;
         let living = node.as_mut()?;
         let result = step(living, now);
+        let (term, leads) = living.state();
+        if leads && *logged_term != term {
+            *logged_term = term;
+            tracing::debug!(ms = now.as_millis(), peer = self.me, term, "leads");
+        }
         let Outputs { save, requests, apply } = living.drain();
         if let Some(saved) = save {
             match saved.snapshot {
@@ -169,6 +177,7 @@ impl Shared {
         }
         if let Some(why) = living.halted() {
             let why = format!("peer {} stops for good: {why}", self.me);
+            tracing::error!(ms = now.as_millis(), "{why}");
             *node = None;
             drop(core);
             self.apply.close();
@@ -206,7 +215,7 @@ impl Shared {
                 let Some(me) = me.upgrade() else { return };
                 me.do_what_is_due();
                 let mut core = me.core();
-                let Core { node, flush_at, sleeps_until } = &mut *core;
+                let Core { node, flush_at, sleeps_until, .. } = &mut *core;
                 let Some(node) = node else { return };
                 *sleeps_until = flush_at.unwrap_or(Duration::MAX).min(node.next_deadline());
                 (Arc::clone(&me.wake), me.context.sleep_until(*sleeps_until))

@@ -147,8 +147,14 @@ impl<R: LabRaft> Cluster<R> {
 
     // What is done to servers.
 
+    /// Logs what is done to a server, with the time by the clock of the run.
+    fn note(&self, server: usize, what: &str) {
+        tracing::debug!(ms = self.0.world.elapsed().as_millis(), server, "{what}");
+    }
+
     /// Starts a server that is not running, from what it stored. It stays disconnected.
     fn launch(&self, server: usize) {
+        self.note(server, "starts");
         let (life, persister) = {
             let mut members = self.members();
             let member = &mut members[server];
@@ -197,6 +203,7 @@ impl<R: LabRaft> Cluster<R> {
 
     /// Crashes a server: it keeps what it stored, and nothing else. Also disconnects it.
     pub fn crash(&self, server: usize) {
+        self.note(server, "crashes");
         self.disconnect(server);
         self.0.network.remove(server).expect(EXISTS);
         let (raft, scope) = {
@@ -226,12 +233,14 @@ impl<R: LabRaft> Cluster<R> {
 
     /// Connects a server with all that are connected.
     pub fn connect(&self, server: usize) {
+        self.note(server, "is connected");
         self.members()[server].connected = true;
         self.0.network.connect(server).expect(EXISTS);
     }
 
     /// Cuts a server off.
     pub fn disconnect(&self, server: usize) {
+        self.note(server, "is cut off");
         self.members()[server].connected = false;
         self.0.network.disconnect(server).expect(EXISTS);
     }
@@ -243,6 +252,7 @@ impl<R: LabRaft> Cluster<R> {
 
     /// Separates groups of servers.
     pub fn partition(&self, groups: &[&[usize]]) {
+        tracing::debug!(ms = self.0.world.elapsed().as_millis(), ?groups, "are cut apart");
         self.0.network.partition(groups).expect(EXISTS);
     }
 

@@ -89,6 +89,8 @@ struct Shared {
     /// What counts each cluster and stops it.
     at_end: Mutex<Vec<AtEnd>>,
     began: Duration,
+    /// Sum of the document's own pauses so far.
+    paused: Mutex<Duration>,
 }
 
 type AtEnd = Box<dyn FnOnce() -> Tally + Send>;
@@ -110,8 +112,14 @@ impl<R: LabRaft> World<R> {
     #[must_use]
     pub fn new(context: Context, settings: Settings) -> Self {
         let began = context.now();
-        let shared =
-            Shared { context, settings, broken: Mutex::default(), at_end: Mutex::default(), began };
+        let shared = Shared {
+            context,
+            settings,
+            broken: Mutex::default(),
+            at_end: Mutex::default(),
+            began,
+            paused: Mutex::default(),
+        };
         Self { shared: Arc::new(shared), raft: PhantomData }
     }
 
@@ -144,6 +152,18 @@ impl<R: LabRaft> World<R> {
         self.shared.context.sleep(span).await;
     }
 
+    /// Makes a pause that the document has among its steps, whatever the Raft does meanwhile.
+    pub async fn pause(&self, span: Duration) {
+        *self.shared.paused.lock().expect("nobody panics while holding it") += span;
+        self.sleep(span).await;
+    }
+
+    /// The sum of such pauses: no Raft makes a scenario shorter than that.
+    #[must_use]
+    pub fn paused(&self) -> Duration {
+        *self.shared.paused.lock().expect("nobody panics while holding it")
+    }
+
     /// Waits so many milliseconds.
     pub async fn sleep_ms(&self, ms: u64) {
         self.sleep(Duration::from_millis(ms)).await;
@@ -151,10 +171,10 @@ impl<R: LabRaft> World<R> {
 
     /// Makes a pause that one edition of the async Rust lab has short and the other long.
     pub async fn pause_ms(&self, short: u64, long: u64) {
-        self.sleep_ms(match self.shared.settings.pauses {
+        self.pause(Duration::from_millis(match self.shared.settings.pauses {
             Pauses::Short => short,
             Pauses::Long => long,
-        })
+        }))
         .await;
     }
 

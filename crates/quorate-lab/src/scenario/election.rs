@@ -9,7 +9,7 @@ pub(super) async fn initial<R: LabRaft>(world: &World<R>) -> Result<(), Failure>
     let cluster = Cluster::start(world, world.peers_or(3));
     if world.settings().manner == Manner::Process {
         let leader = cluster.process_leader().await?;
-        world.sleep_ms(50).await;
+        world.pause_ms(50, 50).await;
         let term = cluster.term()?;
         world.pause_ms(2_000, 4_000).await;
         let later = cluster.term()?;
@@ -28,9 +28,9 @@ pub(super) async fn initial<R: LabRaft>(world: &World<R>) -> Result<(), Failure>
         return Ok(());
     }
     cluster.leader().await?;
-    world.sleep_ms(50).await;
+    world.pause_ms(50, 50).await;
     cluster.term()?;
-    world.sleep(ELECTION * 2).await;
+    world.pause(ELECTION * 2).await;
     // The documents only warn of a term that changed.
     cluster.term()?;
     cluster.leader().await?;
@@ -72,7 +72,7 @@ pub(super) async fn re_election<R: LabRaft>(world: &World<R>) -> Result<(), Fail
     let other = cluster.after(second, 1);
     cluster.disconnect(second);
     cluster.disconnect(other);
-    world.sleep(ELECTION * 2).await;
+    world.pause(ELECTION * 2).await;
     cluster.no_leader()?;
     cluster.connect(other);
     cluster.leader().await?;

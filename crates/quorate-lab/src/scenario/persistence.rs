@@ -1,7 +1,7 @@
 //! What survives a crash: P1 to P7.
 
 use super::steps::{self, random, revive};
-use crate::harness::{Cluster, ELECTION, Failure, Manner, World, number, text};
+use crate::harness::{Cluster, Failure, Manner, Pauses, World, ensure, number, tell, text};
 use crate::raft::LabRaft;
 
 /// P1. All servers crash, then the leader, then the leader while others go on, then a follower.
@@ -59,7 +59,7 @@ pub(super) async fn more<R: LabRaft>(world: &World<R>) -> Result<(), Failure> {
     let mut value = 10;
     for _ in 0..5 {
         next(&cluster, &mut value, 5).await?;
-        let (leader, term) = leader(&cluster, 0).await?;
+        let (leader, term) = steps::leader(&cluster, 0).await?;
         let [a, b, c, d] = [1, 2, 3, 4].map(|places| cluster.after(leader, places));
         if is_process {
             [a, b].iter().for_each(|server| cluster.crash(*server));
@@ -69,10 +69,7 @@ pub(super) async fn more<R: LabRaft>(world: &World<R>) -> Result<(), Failure> {
         next(&cluster, &mut value, 3).await?;
         steps::disconnect(&cluster, &[leader, c, d]);
         revive(&cluster, &[a, b]);
-        world.sleep(ELECTION).await;
-        if is_process && world.settings().pauses == crate::harness::Pauses::Long {
-            world.sleep(ELECTION).await;
-        }
+        world.pause_ms(1_000, if is_process { 2_000 } else { 1_000 }).await;
         revive(&cluster, &[c]);
         if is_process {
             cluster.process_leader_of(&[a, b, c], term).await?;
@@ -82,15 +79,6 @@ pub(super) async fn more<R: LabRaft>(world: &World<R>) -> Result<(), Failure> {
     }
     value = 1000;
     next(&cluster, &mut value, 5).await
-}
-
-/// The leader and its term, which lies beyond `term` where processes that were cut off are asked, too.
-async fn leader<R: LabRaft>(cluster: &Cluster<R>, term: u64) -> Result<(usize, u64), Failure> {
-    if cluster.world().settings().manner == Manner::Process {
-        let leader = cluster.process_leader_beyond(term).await?;
-        return Ok((leader.server, leader.term));
-    }
-    Ok((cluster.leader().await?, 0))
 }
 
 /// Has the next number agreed on.
@@ -114,7 +102,7 @@ pub(super) async fn leader_and_follower<R: LabRaft>(world: &World<R>) -> Result<
     let cluster = Cluster::start(world, world.peers_or(3));
     let mut value = 101;
     next(&cluster, &mut value, 3).await?;
-    let (leader, _) = leader(&cluster, 0).await?;
+    let (leader, _) = steps::leader(&cluster, 0).await?;
     let [follower, away] = [1, 2].map(|places| cluster.after(leader, places));
     cluster.disconnect(away);
     next(&cluster, &mut value, 2).await?;
@@ -176,10 +164,10 @@ async fn everywhere<R: LabRaft>(
     command: &str,
 ) -> Result<(), Failure> {
     let value = cluster.process_wait(index, cluster.len()).await?;
-    crate::harness::ensure!(
+    ensure!(
         value == text(command),
         "`{command}` was committed at index {index}, where {} is",
-        crate::harness::tell(&value)
+        tell(&value)
     );
     Ok(())
 }
@@ -190,7 +178,7 @@ pub(super) async fn figure_8<R: LabRaft>(world: &World<R>) -> Result<(), Failure
     const ROUNDS: u32 = 1_000;
     const ALIVE: usize = 3;
     let cluster = Cluster::start(world, world.peers_or(5));
-    agree_at_once(&cluster, 1).await?;
+    steps::agree(&cluster, 1).await?;
     for _ in 0..ROUNDS {
         world.check()?;
         let mut leader = None;
@@ -213,29 +201,16 @@ pub(super) async fn figure_8<R: LabRaft>(world: &World<R>) -> Result<(), Failure
     let running = cluster.running();
     let dead: Vec<usize> = (0..cluster.len()).filter(|server| !running.contains(server)).collect();
     revive(&cluster, &dead);
-    agree_at_once(&cluster, 5).await
+    steps::agree(&cluster, 5).await
 }
 
 /// The rest of a round of figure 8: long in one of ten, which lets entries be replicated.
 pub(super) async fn rest<R: LabRaft>(world: &World<R>) {
     let is_long = world.chance(100);
     let (long, short) = match (world.settings().manner, world.settings().pauses) {
-        (Manner::Process, crate::harness::Pauses::Long) => (1_000, 26),
+        (Manner::Process, Pauses::Long) => (1_000, 26),
         (Manner::Process | Manner::Course, _) => (500, 13),
     };
-    world.sleep_ms(world.below(if is_long { long } else { short })).await;
-}
-
-/// Has a random command agreed on, in the manner of the harness.
-pub(super) async fn agree_at_once<R: LabRaft>(
-    cluster: &Cluster<R>,
-    expected: usize,
-) -> Result<(), Failure> {
-    let command = random(cluster.world());
-    if cluster.world().settings().manner == Manner::Process {
-        cluster.agree(&command, expected).await?;
-    } else {
-        cluster.one(&command, expected, true).await?;
-    }
-    Ok(())
+    let ms = world.below(if is_long { long } else { short });
+    world.pause_ms(ms, ms).await;
 }

@@ -26,25 +26,33 @@ pub(super) async fn basic<R: LabRaft>(world: &World<R>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// R3. One follower fails, and the others go on; both fail, and nothing more is committed.
-pub(super) async fn follower_failure<R: LabRaft>(world: &World<R>) -> Result<(), Failure> {
-    let cluster = Cluster::start(world, world.peers_or(3));
-    if world.settings().manner == Manner::Process {
+/// How R3 and R5 begin: a command on all three, a follower is cut off, and the others go on.
+async fn lose_a_follower<R: LabRaft>(cluster: &Cluster<R>) -> Result<usize, Failure> {
+    if cluster.world().settings().manner == Manner::Process {
         cluster.agree(&text("cmd-1"), 3).await?;
-        let leader = cluster.process_leader().await?.server;
-        let follower = cluster.after(leader, 1);
+        let follower = cluster.after(cluster.process_leader().await?.server, 1);
         cluster.disconnect(follower);
         cluster.agree(&text("cmd-2"), 2).await?;
         cluster.agree(&text("cmd-3"), 2).await?;
+        return Ok(follower);
+    }
+    cluster.one(&number(101), 3, false).await?;
+    let follower = cluster.after(cluster.leader().await?, 1);
+    cluster.disconnect(follower);
+    cluster.one(&number(102), 2, false).await?;
+    Ok(follower)
+}
+
+/// R3. One follower fails, and the others go on; both fail, and nothing more is committed.
+pub(super) async fn follower_failure<R: LabRaft>(world: &World<R>) -> Result<(), Failure> {
+    let cluster = Cluster::start(world, world.peers_or(3));
+    let follower = lose_a_follower(&cluster).await?;
+    if world.settings().manner == Manner::Process {
         cluster.connect(follower);
         cluster.agree(&text("cmd-4"), 3).await?;
         return Ok(());
     }
-    cluster.one(&number(101), 3, false).await?;
-    let leader = cluster.leader().await?;
-    cluster.disconnect(cluster.after(leader, 1));
-    cluster.one(&number(102), 2, false).await?;
-    world.sleep(ELECTION).await;
+    world.pause(ELECTION).await;
     cluster.one(&number(103), 2, false).await?;
     let leader = cluster.leader().await?;
     steps::disconnect(&cluster, &[cluster.after(leader, 1), cluster.after(leader, 2)]);
@@ -52,20 +60,15 @@ pub(super) async fn follower_failure<R: LabRaft>(world: &World<R>) -> Result<(),
         return Err(cluster.failure(format!("server {leader} leads, and refused a command")));
     };
     ensure!(start.index == 4, "the fourth command got index {}", start.index);
-    world.sleep(ELECTION * 2).await;
+    world.pause(ELECTION * 2).await;
     cluster.nothing_at(4)
 }
 
 /// R5. A follower is cut off, the others go on; it comes back and has everything.
 pub(super) async fn fail_agree<R: LabRaft>(world: &World<R>) -> Result<(), Failure> {
     let cluster = Cluster::start(world, world.peers_or(3));
+    let follower = lose_a_follower(&cluster).await?;
     if world.settings().manner == Manner::Process {
-        cluster.agree(&text("cmd-1"), 3).await?;
-        let leader = cluster.process_leader().await?.server;
-        let follower = cluster.after(leader, 1);
-        cluster.disconnect(follower);
-        cluster.agree(&text("cmd-2"), 2).await?;
-        cluster.agree(&text("cmd-3"), 2).await?;
         world.pause_ms(1_000, 2_000).await;
         cluster.agree(&text("cmd-4"), 2).await?;
         cluster.agree(&text("cmd-5"), 2).await?;
@@ -75,18 +78,13 @@ pub(super) async fn fail_agree<R: LabRaft>(world: &World<R>) -> Result<(), Failu
         cluster.agree(&text("cmd-7"), 3).await?;
         return Ok(());
     }
-    cluster.one(&number(101), 3, false).await?;
-    let leader = cluster.leader().await?;
-    let follower = cluster.after(leader, 1);
-    cluster.disconnect(follower);
-    cluster.one(&number(102), 2, false).await?;
     cluster.one(&number(103), 2, false).await?;
-    world.sleep(ELECTION).await;
+    world.pause(ELECTION).await;
     cluster.one(&number(104), 2, false).await?;
     cluster.one(&number(105), 2, false).await?;
     cluster.connect(follower);
     cluster.one(&number(106), 3, true).await?;
-    world.sleep(ELECTION).await;
+    world.pause(ELECTION).await;
     cluster.one(&number(107), 3, true).await?;
     Ok(())
 }
@@ -119,7 +117,7 @@ pub(super) async fn fail_no_agree<R: LabRaft>(world: &World<R>) -> Result<(), Fa
         return Err(cluster.failure(what));
     };
     ensure!(start.index == 2, "the second command got index {}", start.index);
-    world.sleep(ELECTION * 2).await;
+    world.pause(ELECTION * 2).await;
     cluster.nothing_at(2)?;
     steps::connect(&cluster, &cut);
     // The disconnected majority may have chosen a leader of its own, without the second command.

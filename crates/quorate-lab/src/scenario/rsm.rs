@@ -86,7 +86,7 @@ impl<R: LabRaft> Counting<R> {
 
     async fn restart_all(&self) {
         self.group.crash_all();
-        self.world.sleep(Duration::from_secs(1)).await;
+        self.world.pause(Duration::from_secs(1)).await;
         self.group.start_all();
         self.group.connect_all();
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::persistence::{agree_at_once, rest};
+use super::persistence::rest;
 use super::steps::{self, random};
 use crate::harness::{
     Cluster, ELECTION, Failure, Manner, Task, World, ensure, number, spawn, tell,
@@ -40,7 +40,7 @@ pub(super) async fn figure_8<R: LabRaft>(world: &World<R>) -> Result<(), Failure
     const UP: usize = 3;
     let cluster = Cluster::start(world, world.peers_or(5));
     cluster.network().set_reliable(false);
-    agree_at_once(&cluster, 1).await?;
+    steps::agree(&cluster, 1).await?;
     for round in 0..ROUNDS {
         world.check()?;
         if round == REORDERED {
@@ -67,7 +67,7 @@ pub(super) async fn figure_8<R: LabRaft>(world: &World<R>) -> Result<(), Failure
         }
     }
     cluster.connect_all();
-    agree_at_once(&cluster, 5).await
+    steps::agree(&cluster, 5).await
 }
 
 /// U3. Three clients submit while servers are cut off, crash and come back.
@@ -204,15 +204,15 @@ async fn churn_on<R: LabRaft>(world: &World<R>, reliable: bool) -> Result<(), Fa
             }
         }
         // Of the same length as an election, so that some of them are interrupted and some are not.
-        world.sleep(ELECTION * 7 / 10).await;
+        world.pause(ELECTION * 7 / 10).await;
     }
-    world.sleep(ELECTION).await;
+    world.pause(ELECTION).await;
     cluster.network().set_reliable(true);
     revive_dead(&cluster);
     cluster.connect_all();
     clients.served(world).await?;
     let values = clients.stop().await?;
-    world.sleep(ELECTION).await;
+    world.pause(ELECTION).await;
     let last = cluster.one(&random(world), 5, true).await?;
     let mut log = Vec::new();
     for index in 1..=last {
@@ -261,5 +261,5 @@ async fn process_churn_on<R: LabRaft>(world: &World<R>, reliable: bool) -> Resul
     world.pause_ms(5_000, 10_000).await;
     clients.stop().await?;
     world.pause_ms(1_000, 2_000).await;
-    agree_at_once(&cluster, 5).await
+    steps::agree(&cluster, 5).await
 }

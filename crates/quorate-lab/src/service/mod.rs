@@ -12,6 +12,8 @@ mod group;
 mod hosted;
 mod machine;
 mod server;
+#[cfg(test)]
+mod tests;
 pub(crate) mod wire;
 
 pub use clerk::Clerk;

@@ -47,6 +47,8 @@ pub struct Outcome {
     pub run: Run,
     /// Time that passed, by the run's clock.
     pub elapsed: Duration,
+    /// What of it are pauses that the document has among its steps.
+    pub paused: Duration,
     /// The other numbers of the result line.
     pub tally: Tally,
     /// Why it did not pass.
@@ -90,19 +92,29 @@ impl Run {
         context: Context,
         block_on: impl FnOnce(BoxedScenario) -> Result<(), Failure>,
     ) -> Outcome {
+        let (scenario, suite) = (self.entry.word(), self.suite.name);
+        tracing::info!(suite, scenario, seed = self.seed, clock = ?self.clock, "begins");
         let world = World::<R>::new(context, self.suite.settings(self.entry, self.pauses));
-        let scenario = in_time(world.clone(), self.entry);
-        let ended = catch_unwind(AssertUnwindSafe(|| block_on(Box::pin(scenario))));
-        let elapsed = world.elapsed();
-        match ended {
-            Ok(result) => Outcome { run: self, elapsed, tally: world.end(), failure: result.err() },
+        let steps = in_time(world.clone(), self.entry);
+        let ended = catch_unwind(AssertUnwindSafe(|| block_on(Box::pin(steps))));
+        let (elapsed, paused) = (world.elapsed(), world.paused());
+        let outcome = match ended {
+            Ok(result) => {
+                Outcome { run: self, elapsed, paused, tally: world.end(), failure: result.err() }
+            }
             // A Raft that panicked, or that blocks a thread, may hold its locks for ever: it is asked
             // nothing more, not even to end.
             Err(panic) => {
                 let failure = Some(Failure::new(words_of(&*panic)));
-                Outcome { run: self, elapsed, tally: Tally::default(), failure }
+                Outcome { run: self, elapsed, paused, tally: Tally::default(), failure }
             }
+        };
+        let seconds = outcome.elapsed.as_secs_f64();
+        match &outcome.failure {
+            None => tracing::info!(suite, scenario, seed = self.seed, seconds, "passed"),
+            Some(why) => tracing::warn!(suite, scenario, seed = self.seed, seconds, %why, "ended"),
         }
+        outcome
     }
 }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use quorate_lab::context::{BoxFuture, RealTime, VirtualTime};
 use quorate_lab::course::{self, CourseRaft};
+use quorate_lab::dss;
+use quorate_lab::dss::raft::RaftClient;
+use quorate_lab::dss::raft::persister::SimplePersister;
 use quorate_lab::kv_raft::{self, KvRaft, Persister, RpcClient, Server};
 use quorate_lab::network::{Handler, Lost, Model, Network};
 use quorate_lab::persister;
@@ -106,6 +109,65 @@ fn peers_with_files_agree_and_come_back_with_what_they_agreed_on() {
     assert!(words.contains("peer-1 is damaged"), "{words}");
 }
 
+#[test]
+fn the_three_methods_answer_at_once_inside_and_outside_of_an_executor() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let peers = runtime.block_on(async {
+        let network = Network::new(Model::Plain, 3, RealTime::here(1));
+        start(&network, folder.path())
+    });
+    // Nothing runs meanwhile, and nobody waits.
+    assert!(peers.iter().all(|peer| peer.get_state() == (0, false)));
+    assert!(peers.iter().all(|peer| peer.submit("early").is_none()));
+    assert!(peers.iter().all(|peer| peer.get_committed(1).is_none()));
+    runtime.block_on(async {
+        while !peers.iter().any(|peer| peer.get_state().1) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let (index, term) = peers.iter().find_map(|peer| peer.submit("one")).expect("one leads");
+    assert!(index == 1 && term > 0);
+    runtime.block_on(committed(&peers, 1, "one"));
+    assert_eq!(peers[2].get_committed(1).as_deref(), Some("one"));
+}
+
+/// What was said of a number that no peer has.
+fn refused<T>(make: impl FnOnce() -> T) -> String {
+    let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(make));
+    let Err(panic) = made else { panic!("there is no such peer") };
+    panic.downcast_ref::<String>().expect("words").clone()
+}
+
+#[test]
+fn a_number_that_no_peer_has_is_told_by_every_face() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _inside = runtime.enter();
+    let words = "there is no peer 3: this cluster has 3 peers, and they are numbered from 0";
+    let network = Network::new(Model::Plain, 3, RealTime::here(1));
+    let ends = || network.ends_of(0).unwrap();
+    let said = refused(|| {
+        let clients = ends().iter().map(|peer| Arc::new(RpcClient::new(peer.clone()))).collect();
+        let persister = Arc::new(Persister::over(persister::Persister::new()));
+        kv_raft::Raft::new(3, clients, persister)
+    });
+    assert!(said.contains(words), "{said}");
+    let said = refused(|| {
+        let clients = ends().iter().map(|peer| course::ClientEnd::new(peer.clone())).collect();
+        course::make(clients, 3, persister::Persister::new(), unbounded_channel().0)
+    });
+    assert!(said.contains(words), "{said}");
+    let clients = || -> Vec<RaftClient> {
+        let network = dss::labrpc::Network::on(RealTime::here(1));
+        (0..3).map(|to| RaftClient::new(network.create_client(format!("to {to}")))).collect()
+    };
+    let kept = || Box::new(SimplePersister::new());
+    let said = refused(|| dss::raft::Raft::new(clients(), 3, kept(), unbounded_channel().0));
+    assert!(said.contains(words), "{said}");
+    let said = refused(|| dss::kvraft::server::KvServer::new(clients(), 3, kept(), None));
+    assert!(said.contains(words), "{said}");
+}
+
 struct Answers(Arc<course::Raft>);
 
 impl Handler for Answers {
@@ -131,7 +193,7 @@ fn the_course_face_starts_applies_accounts_and_is_killed() {
             let ends = network.ends_of(me).unwrap();
             let ends = ends.iter().map(|peer| course::ClientEnd::new(peer.clone())).collect();
             let (apply_ch, applied) = unbounded_channel();
-            let raft = course::make(ends, me, persister::Persister::new(), apply_ch, &context);
+            let raft = course::make_on(&context, ends, me, persister::Persister::new(), apply_ch);
             network.add(me, Arc::new(Answers(Arc::clone(&raft)))).unwrap();
             (raft, applied)
         };

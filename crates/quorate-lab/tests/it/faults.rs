@@ -84,7 +84,8 @@ fn waiting_for_calls_that_take_seconds_is_found() {
 }
 
 #[test]
-fn a_raft_that_blocks_or_panics_is_told_plainly() {
+fn a_raft_that_blocks_spins_or_panics_is_told_plainly() {
+    finds(small::SPINS, "test_basic_agree", "time stands still");
     finds(small::BLOCKS, "test_basic_agree", "`start` of peer");
     finds(small::PANICS, "test_basic_agree", "no room for a command");
 }

@@ -8,4 +8,7 @@ mod bring_your_own;
 mod every;
 mod faces;
 mod faults;
+mod figures;
+mod signatures;
 mod small;
+mod threads;

@@ -44,6 +44,8 @@ pub(crate) const BLOCKS: u8 = 13;
 pub(crate) const WAITS_FOR_CALLS: u8 = 14;
 /// The first command is too much.
 pub(crate) const PANICS: u8 = 15;
+/// Who is not due yet looks again at once.
+pub(crate) const SPINS: u8 = 16;
 
 /// What is wrong with every server from its start on: a type for each would be every scenario compiled
 /// for each.
@@ -253,7 +255,12 @@ impl Small {
 
     async fn look(raft: Weak<Self>, context: Context) {
         loop {
-            context.sleep(LOOK).await;
+            let Some(fault) = raft.upgrade().map(|raft| raft.fault) else { return };
+            if fault == SPINS {
+                context.yield_now().await;
+            } else {
+                context.sleep(LOOK).await;
+            }
             let Some(raft) = raft.upgrade() else { return };
             let mut state = raft.state();
             if state.dead {

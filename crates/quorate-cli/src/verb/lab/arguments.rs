@@ -17,6 +17,7 @@ Examples:
   quorate lab --scenario R6                        a scenario under every name that it has
   quorate lab --all                                everything
   quorate lab simulate --nodes 5 --crash           the simulated Raft: events, and what the machines agree on
+  RUST_LOG=quorate_lab=debug quorate lab --scenario P4   elections, cuts and crashes, with their times
 
 The five numbers: seconds, servers, requests, bytes, commands that were committed. In virtual time the
 same seed is the same run, on every machine; docs/lab.md says what each scenario shows. Exit code 7: a

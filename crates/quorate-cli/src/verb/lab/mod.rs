@@ -4,26 +4,28 @@
 //! table. What fails says seed, scenario, what went wrong in words, and the command that repeats it.
 
 mod arguments;
-mod progress;
 mod report;
 mod simulate;
 
+use std::io::IsTerminal;
 use std::ops::Range;
 use std::time::Instant;
 
 pub(crate) use arguments::Arguments;
 use arguments::Verb;
-use progress::Progress;
 use quorate_lab::suite::{self, Entry, Outcome, Run, Suite, UnknownName};
 use report::Sum;
+use tracing_subscriber::EnvFilter;
 
 use super::bench::meter::own_seconds;
 use super::pool;
+use super::progress::Progress;
 use crate::failure::{Exit, Failure};
 
 type Chosen = Vec<(&'static Suite, &'static Entry)>;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    log_as_the_environment_says();
     if let Some(Verb::Simulate(arguments)) = &arguments.verb {
         return simulate::run(arguments);
     }
@@ -88,12 +90,25 @@ fn each(
         |_| false,
         |number, outcome| {
             if shows_progress {
-                progress.add(outcome.run.entry.name);
+                progress.add(|_| format!("runs, {}", outcome.run.entry.name));
             }
             take(place(number), outcome);
         },
     );
     progress.clear();
+}
+
+/// Logs to standard error what `RUST_LOG` names; nothing without it.
+fn log_as_the_environment_says() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    // Where a log is set already, that one stays.
+    let set = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !no_color)
+        .try_init();
+    drop(set);
 }
 
 fn wrong_name(unknown: &UnknownName) -> Failure {

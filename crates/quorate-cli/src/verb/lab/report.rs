@@ -30,6 +30,8 @@ pub(super) struct Sum {
     broken: Vec<Outcome>,
     runs: u64,
     lab_time: Duration,
+    /// What of it are the documents' own pauses.
+    paused: Duration,
 }
 
 /// All seeds of one scenario: the most that any of them cost.
@@ -62,7 +64,7 @@ impl Sum {
             commits: 0,
         };
         let rows = chosen.iter().map(row).collect();
-        Self { rows, broken: Vec::new(), runs: 0, lab_time: Duration::ZERO }
+        Self { rows, broken: Vec::new(), runs: 0, lab_time: Duration::ZERO, paused: Duration::ZERO }
     }
 
     /// One more run, of the scenario at this place.
@@ -75,6 +77,7 @@ impl Sum {
         row.commits = row.commits.max(outcome.tally.commits);
         self.runs += 1;
         self.lab_time += outcome.elapsed;
+        self.paused += outcome.paused;
         if outcome.is_passed() {
             row.passed += 1;
         } else if outcome.is_broken() {
@@ -130,12 +133,26 @@ impl Sum {
         if skipped > 0 {
             text += &format!(", {skipped} skipped");
         }
-        let minutes = self.lab_time.as_secs_f64() / 60.0;
-        text += &format!("; {minutes:.1} minutes of lab time in {:.1} s", took.as_secs_f64());
+        text += &format!(
+            "; {} of lab time, {} of it the documents' own pauses, in {:.1} s",
+            span(self.lab_time),
+            span(self.paused),
+            took.as_secs_f64()
+        );
         if let Some(used) = used {
             text += &format!(", {used:.1} s of processor time");
         }
         text
+    }
+}
+
+/// Seconds, or minutes where there are many.
+fn span(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 600.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{:.1} minutes", seconds / 60.0)
     }
 }
 

@@ -4,14 +4,12 @@
 //! Every event is a line: what a leader was elected for, what each node executed. `RUST_LOG` decides what is
 //! logged beside it, on standard error.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use quorate_lab::context::{RealTime, VirtualTime};
 use quorate_lab::simulated::{Conditions, Plan, Tell, simulate};
-use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Exit, Failure};
 
@@ -93,7 +91,6 @@ impl Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    log_as_the_environment_says();
     let tell: Tell = Arc::new(|line| println!("{line}"));
     let plan = arguments.plan();
     let outcome = if arguments.real_time {
@@ -115,19 +112,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             arguments.replay(),
         )),
     }
-}
-
-/// Logs to standard error what `RUST_LOG` names; nothing without it.
-fn log_as_the_environment_says() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    // Where a log is set already, that one stays.
-    let set = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && !no_color)
-        .try_init();
-    drop(set);
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 mod arguments;
 mod kv;
 mod page;
-mod progress;
 mod report;
 mod target;
 mod totals;
@@ -17,7 +16,6 @@ use std::time::{Duration, Instant};
 
 pub(crate) use arguments::Arguments;
 pub(super) use arguments::parse_seeds;
-use progress::Progress;
 use quorate_sim::run::{Lines, Options, Outcome};
 use quorate_sim::totals::Totals;
 use quorate_sim::world::Fault;
@@ -25,6 +23,7 @@ pub(super) use totals::number;
 
 use super::bench::meter::own_seconds;
 use super::pool;
+use super::progress::Progress;
 use crate::failure::{Exit, Failure};
 use crate::output::Table;
 
@@ -97,8 +96,8 @@ fn many(arguments: &Arguments, options: &Options) -> (Totals, Option<Done>, Dura
         work,
         |done| !done.is_clean(),
         |_, done| {
-            progress.add(done.outcome.simulated);
             totals.add(&done.outcome);
+            progress.add(|progress| words(progress, totals.simulated()));
             if !done.is_clean() {
                 failed = Some(done);
             }
@@ -106,6 +105,14 @@ fn many(arguments: &Arguments, options: &Options) -> (Totals, Option<Done>, Dura
     );
     progress.clear();
     (totals, failed, began.elapsed())
+}
+
+/// How fast it is, and how long it takes yet.
+fn words(progress: &Progress, simulated: Duration) -> String {
+    let seconds = progress.seconds();
+    let speed = simulated.as_secs_f64() / seconds;
+    let left = progress.left(seconds);
+    format!("seeds, {speed:.0} simulated seconds per second, {left:.0} s left")
 }
 
 /// Says all there is to say about a seed that is not clean.

@@ -73,7 +73,7 @@ pub struct PutAppendReply {
     pub err: String,
 }
 
-crate::service! {
+crate::dss::labrpc::service! {
     /// What clerks ask servers.
     service kv {
         /// Asks for a value.

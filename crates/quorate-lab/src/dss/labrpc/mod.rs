@@ -19,7 +19,7 @@
 //!     pub x: i64,
 //! }
 //!
-//! quorate_lab::service! {
+//! labrpc::service! {
 //!     /// Says the same again.
 //!     service echo {
 //!         rpc ping(super::Echo) returns (super::Echo);
@@ -59,3 +59,6 @@ pub use client::{Client, block_on};
 pub use error::{Error, Result};
 pub use network::Network;
 pub use server::{Call, Server, ServerBuilder};
+
+#[doc(inline)]
+pub use crate::__labrpc_service as service;

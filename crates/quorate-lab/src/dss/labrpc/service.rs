@@ -4,8 +4,9 @@
 ///
 /// The types of arguments and replies are named as seen from within that module. Each method is an `async
 /// fn` of the trait; a client's method sends at once and gives a future.
+#[doc(hidden)]
 #[macro_export]
-macro_rules! service {
+macro_rules! __labrpc_service {
     (
         $(#[$doc:meta])*
         service $service:ident {

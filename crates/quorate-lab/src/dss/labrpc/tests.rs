@@ -21,7 +21,7 @@ pub(super) struct Text {
     x: String,
 }
 
-crate::service! {
+crate::dss::labrpc::service! {
     /// For tests.
     service junk {
         /// Says the number as a text.

@@ -27,7 +27,7 @@ pub type InstallSnapshotArgs = Envelope;
 /// Reply of `install_snapshot`.
 pub type InstallSnapshotReply = Envelope;
 
-crate::service! {
+crate::dss::labrpc::service! {
     /// What peers ask of each other.
     service raft {
         /// Asks for a vote.

@@ -18,8 +18,9 @@ use std::time::Duration;
 pub(super) use steps::{one_partition, snapshot_rpc, snapshot_size, speed, unreliable_one_key};
 
 use self::plan::Plan;
-use crate::harness::{Failure, World};
+use crate::harness::{Failure, World, ensure};
 use crate::raft::LabRaft;
+use crate::service::{Group, KvServer};
 
 /// How long a client pauses between two operations, in the mean.
 const PACE: Duration = Duration::from_millis(50);
@@ -27,6 +28,32 @@ const PACE: Duration = Duration::from_millis(50);
 const T: Duration = Duration::from_secs(1);
 /// The bound for the state of the Raft below where a scenario sets one.
 const MAX_STATE: usize = 1000;
+
+/// The bound that a suite sets for the state of the Raft below.
+///
+/// # Errors
+///
+/// A skip, where there is one and the Raft takes no snapshots.
+fn bound_of_the_suite<R: LabRaft>(world: &World<R>) -> Result<Option<usize>, Failure> {
+    let bound = world.settings().max_state;
+    bound.map_or(Ok(()), |_| world.needs_snapshots())?;
+    Ok(bound)
+}
+
+/// With so tight a bound a snapshot follows every command.
+const TIGHT: usize = 1;
+
+/// # Errors
+///
+/// When a bound that no state is below has made no server take a snapshot.
+fn snapshots_where_tight<R: LabRaft>(
+    world: &World<R>,
+    group: &Group<R, KvServer<R>>,
+) -> Result<(), Failure> {
+    let is_tight = world.settings().max_state == Some(TIGHT);
+    ensure!(!is_tight || group.largest_snapshot() > 0, "no snapshot was taken");
+    Ok(())
+}
 
 macro_rules! plans {
     ($($(#[$doc:meta])* $name:ident: $clients:literal $(, $fault:ident $(: $value:expr)?)*;)+) => {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::T;
 use super::clients::{Record, appending, asking, own_key, require_appends};
+use super::{T, bound_of_the_suite, snapshots_where_tight};
 use crate::harness::{Failure, Task, World, ensure, spawn};
 use crate::raft::LabRaft;
 use crate::service::{Group, KvServer, Way};
@@ -61,10 +61,11 @@ impl Plan {
         if self.max_state.is_some() {
             world.needs_snapshots()?;
         }
-        let max_state = self.max_state.or_else(|| world.settings().max_state);
+        let max_state = self.max_state.or(bound_of_the_suite(world)?);
         let group: Group<R, KvServer<R>> = Group::new(world, self.servers, max_state);
         group.set_reliable(!self.is_unreliable);
-        self.rounds(world, &group).await
+        self.rounds(world, &group).await?;
+        snapshots_where_tight(world, &group)
     }
 
     async fn rounds<R: LabRaft>(
@@ -77,22 +78,22 @@ impl Plan {
         for _ in 0..ROUNDS {
             let (clients_end, cuts_end) = (Done::default(), Done::default());
             let clients = self.clients_of_a_round(world, group, &record, &clients_end);
-            world.sleep(CALM).await;
+            world.pause(CALM).await;
             let cutting = self.has_partitions.then(|| {
                 let (world, group, end) = (world.clone(), group.clone(), cuts_end.clone());
                 spawn(world.clone().context(), async move { cut_apart(&world, &group, &end).await })
             });
-            world.sleep(ROUND).await;
+            world.pause(ROUND).await;
             clients_end.set();
             cuts_end.set();
             if let Some(cutting) = cutting {
                 cutting.join().await;
                 group.connect_all();
-                world.sleep(T).await;
+                world.pause(T).await;
             }
             if self.has_crashes {
                 group.crash_all();
-                world.sleep(T).await;
+                world.pause(T).await;
                 group.start_all();
                 group.connect_all();
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::clients::{mark, require_appends};
-use super::{MAX_STATE, T};
+use super::{MAX_STATE, T, bound_of_the_suite, snapshots_where_tight};
 use crate::harness::{Failure, World, ensure, spawn};
 use crate::raft::LabRaft;
 use crate::service::{Group, KvServer, Way};
@@ -18,7 +18,7 @@ pub(in crate::scenario) async fn unreliable_one_key<R: LabRaft>(
 ) -> Result<(), Failure> {
     const CLIENTS: usize = 5;
     const APPENDS: usize = 10;
-    let group: Store<R> = Group::new(world, 3, world.settings().max_state);
+    let group: Store<R> = Group::new(world, 3, bound_of_the_suite(world)?);
     group.set_reliable(false);
     let judge = group.clerk(Way::ToAll);
     judge.put("k", "").await;
@@ -42,14 +42,14 @@ pub(in crate::scenario) async fn unreliable_one_key<R: LabRaft>(
     let length: usize =
         (0..CLIENTS).flat_map(|c| (0..APPENDS).map(move |n| mark(c, n).len())).sum();
     ensure!(value.len() == length, "{value:?} has more in it than was appended");
-    Ok(())
+    snapshots_where_tight(world, &group)
 }
 
 /// K5: progress in the majority, none in the minority, completion after healing.
 pub(in crate::scenario) async fn one_partition<R: LabRaft>(
     world: &World<R>,
 ) -> Result<(), Failure> {
-    let group: Store<R> = Group::new(world, 5, world.settings().max_state);
+    let group: Store<R> = Group::new(world, 5, bound_of_the_suite(world)?);
     let first = group.clerk(Way::ToAll);
     first.put("1", "13").await;
     let leader = group.leader().await?;
@@ -74,7 +74,7 @@ pub(in crate::scenario) async fn one_partition<R: LabRaft>(
         drop(reader.get("1").await);
         read.store(true, Ordering::Release);
     });
-    world.sleep(T).await;
+    world.pause(T).await;
     let [written, read] = ended.map(|one| one.load(Ordering::Acquire));
     ensure!(!written, "a put in the minority's side was acknowledged");
     ensure!(!read, "a get in the minority's side was answered");
@@ -87,13 +87,14 @@ pub(in crate::scenario) async fn one_partition<R: LabRaft>(
     for client in [write_ends, read_ends, clerk.number()] {
         group.connect_client(client, Way::ToAll);
     }
-    world.sleep(T).await;
+    world.pause(T).await;
     let limit = Duration::from_secs(3);
     let written = world.context().timeout(limit, writing.join()).await;
     ensure!(written.is_some(), "a put did not end within 3 s of healing");
     let read = world.context().timeout(limit, reading.join()).await;
     ensure!(read.is_some(), "a get did not end within 3 s of healing");
     require(&clerk.get("1").await, "15")?;
+    snapshots_where_tight(world, &group)?;
     world.check()
 }
 
@@ -122,7 +123,7 @@ pub(in crate::scenario) async fn snapshot_rpc<R: LabRaft>(world: &World<R>) -> R
         two.put(&number.to_string(), &number.to_string()).await;
         world.check()?;
     }
-    world.sleep(T).await;
+    world.pause(T).await;
     two.put("b", "B").await;
     require_state(&group)?;
 
@@ -172,11 +173,7 @@ pub(in crate::scenario) async fn snapshot_size<R: LabRaft>(
 pub(in crate::scenario) async fn speed<R: LabRaft>(world: &World<R>) -> Result<(), Failure> {
     const OPERATIONS: u32 = 1000;
     const LIMIT: Duration = Duration::from_micros(33_333);
-    let max_state = world.settings().max_state;
-    if max_state.is_some() {
-        world.needs_snapshots()?;
-    }
-    let group: Store<R> = Group::new(world, 3, max_state);
+    let group: Store<R> = Group::new(world, 3, bound_of_the_suite(world)?);
     let clerk = group.clerk(Way::ToAll);
     // The first leader is elected before the clock starts.
     clerk.get("x").await;

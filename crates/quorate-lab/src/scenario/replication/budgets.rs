@@ -43,7 +43,7 @@ pub(in super::super) async fn concurrent_starts<R: LabRaft>(
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             match world.settings().manner {
-                Manner::Course => world.sleep_ms(3_000).await,
+                Manner::Course => world.pause_ms(3_000, 3_000).await,
                 Manner::Process => world.pause_ms(3_000, 6_000).await,
             }
         }
@@ -112,7 +112,7 @@ pub(in super::super) async fn count<R: LabRaft>(world: &World<R>) -> Result<(), 
     );
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
-            world.sleep(Duration::from_secs(3)).await;
+            world.pause(Duration::from_secs(3)).await;
         }
         if let Some(requests) = twelve(&cluster).await? {
             let most = (10 + 1 + 3) * 3;
@@ -121,7 +121,7 @@ pub(in super::super) async fn count<R: LabRaft>(world: &World<R>) -> Result<(), 
                 "{requests} requests for twelve commands; {most} are allowed"
             );
             let before = cluster.network().counts().total_received();
-            world.sleep(ELECTION).await;
+            world.pause(ELECTION).await;
             let idle = cluster.network().counts().total_received() - before;
             let most = 3 * 20;
             ensure!(idle <= most, "{idle} requests in an idle second; {most} are allowed");

@@ -23,14 +23,14 @@ pub(in super::super) async fn leader_failure<R: LabRaft>(world: &World<R>) -> Re
     let leader = cluster.leader().await?;
     cluster.disconnect(leader);
     cluster.one(&number(102), 2, false).await?;
-    world.sleep(ELECTION).await;
+    world.pause(ELECTION).await;
     cluster.one(&number(103), 2, false).await?;
     let leader = cluster.leader().await?;
     cluster.disconnect(leader);
     for server in 0..3 {
         cluster.submit(server, &number(104));
     }
-    world.sleep(ELECTION * 2).await;
+    world.pause(ELECTION * 2).await;
     cluster.nothing_at(4)
 }
 
@@ -75,8 +75,8 @@ pub(in super::super) async fn rejoin<R: LabRaft>(world: &World<R>) -> Result<(),
 /// has to be brought to the same log in time.
 pub(in super::super) async fn backup<R: LabRaft>(world: &World<R>) -> Result<(), Failure> {
     let cluster = Cluster::start(world, world.peers_or(5));
-    agree(&cluster, 5).await?;
-    let first = leader(&cluster, 0).await?;
+    steps::agree(&cluster, 5).await?;
+    let first = steps::leader(&cluster, 0).await?;
     let [partner, a, b, c] = [1, 2, 3, 4].map(|places| cluster.after(first.0, places));
     steps::disconnect(&cluster, &[a, b, c]);
     for _ in 0..WRONG {
@@ -89,9 +89,9 @@ pub(in super::super) async fn backup<R: LabRaft>(world: &World<R>) -> Result<(),
         cluster.process_leader_of(&[a, b, c], first.1).await?;
     }
     for _ in 0..WRONG {
-        agree(&cluster, 3).await?;
+        steps::agree(&cluster, 3).await?;
     }
-    let second = leader(&cluster, first.1).await?;
+    let second = steps::leader(&cluster, first.1).await?;
     let other = if second.0 == a { cluster.after(second.0, 1) } else { a };
     cluster.disconnect(other);
     for _ in 0..WRONG {
@@ -104,37 +104,16 @@ pub(in super::super) async fn backup<R: LabRaft>(world: &World<R>) -> Result<(),
         cluster.process_leader_of(&[first.0, partner, other], second.1).await?;
     }
     for _ in 0..WRONG {
-        agree(&cluster, 3).await?;
+        steps::agree(&cluster, 3).await?;
     }
     cluster.connect_all();
-    agree(&cluster, 5).await
-}
-
-/// The leader and its term, which lies beyond `term` where processes that were cut off are asked, too.
-async fn leader<R: LabRaft>(cluster: &Cluster<R>, term: u64) -> Result<(usize, u64), Failure> {
-    if cluster.world().settings().manner == Manner::Process {
-        let leader = cluster.process_leader_beyond(term).await?;
-        return Ok((leader.server, leader.term));
-    }
-    let leader = cluster.leader().await?;
-    Ok((leader, cluster.state(leader).map_or(0, |(term, _)| term)))
-}
-
-/// Has a random command agreed on.
-async fn agree<R: LabRaft>(cluster: &Cluster<R>, expected: usize) -> Result<(), Failure> {
-    let command = steps::random(cluster.world());
-    if cluster.world().settings().manner == Manner::Process {
-        cluster.agree(&command, expected).await?;
-    } else {
-        cluster.one(&command, expected, true).await?;
-    }
-    Ok(())
+    steps::agree(&cluster, 5).await
 }
 
 async fn half_a_timeout<R: LabRaft>(world: &World<R>) {
     if world.settings().manner == Manner::Process {
         world.pause_ms(500, 1_000).await;
     } else {
-        world.sleep(ELECTION / 2).await;
+        world.pause(ELECTION / 2).await;
     }
 }
