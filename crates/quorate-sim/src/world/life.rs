@@ -83,6 +83,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         if !matches!(self.nodes[node].state, State::Down) || self.stays_down(node) {
             return Ok(());
         }
+        self.forget_old_rot(node);
         let seed = self.nodes[node].lives.next_u64();
         let config = log_config(self.nodes[node].sector_bytes);
         let options = OpenOptions { config, seed, ..OpenOptions::default() };
@@ -151,6 +152,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 return Ok(());
             }
         }
+        self.forget_old_rot(node);
         self.greet(node);
         self.arm_timer(node);
         self.give(node, ReplicaInput::Timer);

@@ -7,6 +7,7 @@
 use quorate::StateMachine;
 
 use super::World;
+use super::node::State;
 use super::workload::Workload;
 use crate::rng::Rng;
 
@@ -66,6 +67,16 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 disk.corrupt(name, |bytes| bytes[at] ^= bit);
             }
         }
-        self.facts.snapshot_rots(node, false);
+        // A node that opens its directory may have read the file before.
+        if !matches!(self.nodes[node].state, State::Opening(_)) {
+            self.facts.snapshot_rots(node, false);
+        }
+    }
+
+    /// What was put back while a node opened its directory excuses nothing from here on.
+    pub(super) fn forget_old_rot(&mut self, node: usize) {
+        if self.rotten.as_ref().is_none_or(|rotten| rotten.node != node) {
+            self.facts.snapshot_rots(node, false);
+        }
     }
 }
