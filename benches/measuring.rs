@@ -170,6 +170,13 @@ pub fn own_seconds() -> f64 {
     (ticks(11) + ticks(12)) / TICKS
 }
 
+/// Processor time of the calling thread so far, in seconds: what others do meanwhile does not count.
+pub fn thread_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = stat.split(' ').next().and_then(|word| word.parse::<f64>().ok());
+    nanoseconds.unwrap_or(f64::NAN) / 1e9
+}
+
 /// Bytes of memory that this process holds at the moment, where the system tells.
 pub fn resident_bytes() -> Option<u64> {
     status("VmRSS:")

@@ -62,9 +62,9 @@ impl Core for Ours {
     }
 }
 
-/// Commands executed by all three nodes per second.
-fn window(core: &mut dyn Core, batch: u64, span: Duration) -> f64 {
-    let (began, before) = (Instant::now(), core.executed());
+/// Commands executed by all three nodes per second, and seconds of processor time for each.
+fn window(core: &mut dyn Core, batch: u64, span: Duration) -> (f64, f64) {
+    let (began, before, spent) = (Instant::now(), core.executed(), measuring::thread_seconds());
     let mut proposed = 0;
     while began.elapsed() < span {
         for _ in 0..16 {
@@ -74,11 +74,12 @@ fn window(core: &mut dyn Core, batch: u64, span: Duration) -> f64 {
         core.tick();
     }
     let elapsed = began.elapsed().as_secs_f64();
+    let spent = measuring::thread_seconds() - spent;
     assert_eq!(core.executed() - before, proposed, "every node executed everything");
-    proposed as f64 / elapsed
+    (proposed as f64 / elapsed, spent / proposed as f64)
 }
 
-/// Proposals of a run whose instructions are counted.
+/// Proposals of a run whose instructions are counted, where `--proposals` says nothing else.
 const FIXED: u64 = 65_536;
 
 /// A fixed number of proposals of one library, and no time: for counting instructions from outside.
@@ -90,7 +91,7 @@ fn fixed() {
         Some("omnipaxos") => Box::new(omni::Cluster::new()),
         _ => return println!("{USAGE}"),
     };
-    for _ in 0..FIXED / batch {
+    for _ in 0..measuring::number("--proposals").unwrap_or(FIXED) / batch {
         core.round(batch);
     }
     println!("{} commands in rounds of {batch}", core.executed());
@@ -98,30 +99,37 @@ fn fixed() {
 
 fn cores(effort: &Effort) {
     let machine = Machine::introduce("cores: three nodes in one thread, 256-byte proposals");
-    let mut table =
-        Table::new(&["proposals a round", "library", "million commits/s", "Quorate is faster by"]);
+    let heads = [
+        "proposals a round",
+        "library",
+        "million commits/s",
+        "processor time per commit, ns",
+        "Quorate takes less by",
+    ];
+    let mut table = Table::new(&heads);
     for batch in BATCHES {
         let mut all: [(&str, Box<dyn Core>); 3] = [
             ("Quorate", Box::new(Ours::new())),
             ("raft-rs 0.7, batch_append", Box::new(raft_rs::Cluster::new())),
             ("OmniPaxos 0.2", Box::new(omni::Cluster::new())),
         ];
-        let mut rates = [const { Samples::new() }; 3];
-        let mut ratios = [const { Samples::new() }; 3];
+        let [mut rates, mut costs, mut ratios] = [const { [const { Samples::new() }; 3] }; 3];
         for _ in 0..effort.rounds {
             let mut ours = f64::NAN;
             for (place, (_, core)) in all.iter_mut().enumerate() {
-                let rate = window(&mut **core, batch, effort.window);
+                let (rate, cost) = window(&mut **core, batch, effort.window);
                 if place == 0 {
-                    ours = rate;
+                    ours = cost;
                 }
                 rates[place].push(rate);
-                ratios[place].push(ours / rate);
+                costs[place].push(cost);
+                ratios[place].push(cost / ours);
             }
         }
         for (place, (name, _)) in all.iter().enumerate() {
             let ratio = if place == 0 { "-".to_owned() } else { ratios[place].show(1.0) };
-            table.row(vec![batch.to_string(), (*name).to_owned(), rates[place].show(1e6), ratio]);
+            let (rate, cost) = (rates[place].show(1e6), costs[place].show(1e-9));
+            table.row(vec![batch.to_string(), (*name).to_owned(), rate, cost, ratio]);
         }
     }
     table.print();

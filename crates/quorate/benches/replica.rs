@@ -23,10 +23,10 @@ mod three;
 
 use std::time::{Duration, Instant};
 
-use measuring::{Effort, Machine, Samples, Table, significant};
+use measuring::{Effort, Machine, Samples, Table};
 use three::Cluster;
 
-/// Proposals of a run whose instructions are counted.
+/// Proposals of a run whose instructions are counted, where `--proposals` says nothing else.
 const FIXED: u64 = 65_536;
 const BATCHES: [u64; 3] = [1, 64, 1024];
 
@@ -36,7 +36,7 @@ fn main() {
     if let Some(batch) = measuring::number("--fixed") {
         let mut cluster = Cluster::new();
         let leader = cluster.elect();
-        for _ in 0..FIXED / batch {
+        for _ in 0..measuring::number("--proposals").unwrap_or(FIXED) / batch {
             cluster.round(leader, batch);
         }
         cluster.check();
@@ -48,26 +48,29 @@ fn main() {
     let mut figures = BATCHES.map(|batch| {
         let mut cluster = Cluster::new();
         let leader = cluster.elect();
-        (batch, cluster, leader, Samples::new())
+        (batch, cluster, leader, Samples::new(), Samples::new())
     });
     for _ in 0..effort.rounds {
-        for (batch, cluster, leader, rates) in &mut figures {
-            rates.push(window(cluster, *leader, *batch, effort.window));
+        for (batch, cluster, leader, rates, costs) in &mut figures {
+            let (rate, cost) = window(cluster, *leader, *batch, effort.window);
+            rates.push(rate);
+            costs.push(cost);
         }
     }
-    let mut table = Table::new(&["proposals a round", "million commits/s", "ns per commit"]);
-    for (batch, cluster, _, rates) in &figures {
+    let heads = ["proposals a round", "million commits/s", "processor time per commit, ns"];
+    let mut table = Table::new(&heads);
+    for (batch, cluster, _, rates, costs) in &figures {
         cluster.check();
-        let each = significant(1e9 / rates.median());
-        table.row(vec![batch.to_string(), rates.show(1e6), each]);
+        table.row(vec![batch.to_string(), rates.show(1e6), costs.show(1e-9)]);
     }
     table.print();
     println!("\nmedian [range] of {} rounds of {:?} each", effort.rounds, effort.window);
     machine.conclude();
 }
 
-fn window(cluster: &mut Cluster, leader: usize, batch: u64, span: Duration) -> f64 {
-    let (began, before) = (Instant::now(), cluster.proposed());
+/// Commits per second, and seconds of processor time per commit.
+fn window(cluster: &mut Cluster, leader: usize, batch: u64, span: Duration) -> (f64, f64) {
+    let (began, before, spent) = (Instant::now(), cluster.proposed(), measuring::thread_seconds());
     while began.elapsed() < span {
         for _ in 0..16 {
             cluster.round(leader, batch);
@@ -75,5 +78,6 @@ fn window(cluster: &mut Cluster, leader: usize, batch: u64, span: Duration) -> f
         // Time passes for the leader's heartbeats, too.
         cluster.tick();
     }
-    (cluster.proposed() - before) as f64 / began.elapsed().as_secs_f64()
+    let proposed = (cluster.proposed() - before) as f64;
+    (proposed / began.elapsed().as_secs_f64(), (measuring::thread_seconds() - spent) / proposed)
 }
