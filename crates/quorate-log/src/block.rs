@@ -103,8 +103,6 @@ impl BlockBuilder {
         self.bytes.reserve(size);
         self.bytes.extend_from_slice(&head);
         self.bytes.extend_from_slice(payload);
-        let crc = crc32c::crc32c(&self.bytes[start + CHECKED_FROM..]);
-        put_u32(&mut self.bytes[start..], 4, crc);
         self.heads.push(term, envelope.kind, size_on_disk);
         self.last = EntryId::new(index, term);
         self.last_log_time_ms = envelope.log_time_ms.min(LOG_TIME_END - 1);
@@ -138,12 +136,28 @@ impl BlockBuilder {
         assert!(!self.is_empty(), "a block has at least one entry");
         let Self { mut bytes, mut starts, heads, first, last, last_log_time_ms } =
             std::mem::take(self);
+        put_checksums(&mut bytes, &starts);
         // What was reserved and not needed must not be kept for as long as the block.
         if bytes.capacity() > 2 * bytes.len() + SPARE_BYTES {
             bytes.shrink_to_fit();
             starts.shrink_to_fit();
         }
         Arc::new(Block { bytes, starts, heads, first, last, last_log_time_ms })
+    }
+}
+
+/// Puts the checksum into each record; all but the first begin at `starts`.
+///
+/// One step of a checksum waits for the one before: of records that are checked right after each
+/// other a processor works on several at a time.
+fn put_checksums(bytes: &mut [u8], starts: &[u32]) {
+    let ends = starts.iter().map(|&start| start as usize).chain([bytes.len()]);
+    let mut start = 0;
+    for end in ends {
+        let record = &mut bytes[start..end];
+        let crc = crc32c::crc32c(&record[CHECKED_FROM..]);
+        put_u32(record, 4, crc);
+        start = end;
     }
 }
 
@@ -223,23 +237,30 @@ impl Block {
     /// Term of the entry at `index`, if it is here.
     #[must_use]
     pub fn term(&self, index: Index) -> Option<Term> {
-        let position = u32::try_from(self.position(index)?).ok()?;
-        self.heads.at(position).map(|head| head.term)
+        self.heads.at(self.position(index)?).map(|head| head.term)
     }
 
     /// Which record has this index.
     #[inline]
-    fn position(&self, index: Index) -> Option<usize> {
-        let position = usize::try_from(index.0.checked_sub(self.first.0)?).ok()?;
-        (position < self.len()).then_some(position)
+    fn position(&self, index: Index) -> Option<u32> {
+        let position = u32::try_from(index.0.checked_sub(self.first.0)?).ok()?;
+        (position <= self.position_of_last()).then_some(position)
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a block is smaller than 4 GiB")]
+    const fn position_of_last(&self) -> u32 {
+        self.starts.len() as u32
     }
 
     /// Where a record begins; the end of the bytes for the one after the last.
     #[inline]
-    fn start(&self, position: usize) -> usize {
+    fn start(&self, position: u32) -> usize {
         match position.checked_sub(1) {
             None => 0,
-            Some(at) => self.starts.get(at).map_or(self.bytes.len(), |&start| start as usize),
+            Some(at) => {
+                self.starts.get(at as usize).map_or(self.bytes.len(), |&start| start as usize)
+            }
         }
     }
 }
@@ -257,25 +278,33 @@ impl fmt::Debug for Block {
 }
 
 /// Consecutive entries of one block: what is sent, written and applied.
+///
+/// It is two words, which travel in registers: every step of every node hands some on.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entries {
     block: Arc<Block>,
-    first: Index,
-    last: Index,
+    /// Position in the block of the first entry, in the upper half, and of the last.
+    span: u64,
 }
 
 impl Entries {
     /// All entries of a block.
     #[must_use]
     pub fn all(block: Arc<Block>) -> Self {
-        Self { first: block.first, last: block.last.index, block }
+        let last = block.position_of_last();
+        Self::at(block, 0, last)
+    }
+
+    #[inline]
+    const fn at(block: Arc<Block>, start: u32, last: u32) -> Self {
+        Self { block, span: (start as u64) << 32 | last as u64 }
     }
 
     /// The entries `first..=last` of a block; `None` when it does not hold them all.
     #[must_use]
     pub fn of(block: Arc<Block>, first: Index, last: Index) -> Option<Self> {
-        let inside = block.first <= first && first <= last && last <= block.last.index;
-        inside.then_some(Self { block, first, last })
+        let (start, end) = (block.position(first)?, block.position(last)?);
+        (start <= end).then(|| Self::at(block, start, end))
     }
 
     /// The block that holds the bytes.
@@ -285,70 +314,92 @@ impl Entries {
         &self.block
     }
 
+    /// Position in the block of the first entry.
+    #[inline]
+    const fn start(&self) -> u32 {
+        (self.span >> 32) as u32
+    }
+
+    /// Position in the block of the last entry.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "it is the lower half")]
+    const fn end(&self) -> u32 {
+        self.span as u32
+    }
+
+    #[inline]
+    fn is_whole(&self) -> bool {
+        self.span == u64::from(self.block.position_of_last())
+    }
+
     /// Index of the first entry.
     #[must_use]
     #[inline]
-    pub const fn first(&self) -> Index {
-        self.first
+    pub fn first(&self) -> Index {
+        self.block.first.plus(u64::from(self.start()))
     }
 
     /// Index of the last entry.
     #[must_use]
     #[inline]
-    pub const fn last(&self) -> Index {
-        self.last
+    pub fn last(&self) -> Index {
+        self.block.first.plus(u64::from(self.end()))
     }
 
     /// Id of the first entry.
     #[must_use]
     pub fn first_id(&self) -> EntryId {
-        self.id(self.first)
+        self.id(self.start())
     }
 
     /// Id of the last entry.
     #[must_use]
     #[inline]
     pub fn last_id(&self) -> EntryId {
-        if self.last == self.block.last.index { self.block.last } else { self.id(self.last) }
+        if self.end() == self.block.position_of_last() {
+            return self.block.last;
+        }
+        self.id(self.end())
     }
 
     /// Log time of the last entry.
     #[must_use]
     #[inline]
     pub fn last_log_time_ms(&self) -> u64 {
-        if self.last == self.block.last.index {
+        if self.end() == self.block.position_of_last() {
             return self.block.last_log_time_ms;
         }
-        let last = self.entry(self.last).expect("the block holds its slices");
+        let last = self.entry(self.last()).expect("the block holds its slices");
         last.envelope.log_time_ms
     }
 
-    fn id(&self, index: Index) -> EntryId {
-        EntryId::new(index, self.block.term(index).expect("the block holds its slices"))
+    fn id(&self, position: u32) -> EntryId {
+        let head = self.block.heads.at(position).expect("the block holds its slices");
+        EntryId::new(self.block.first.plus(u64::from(position)), head.term)
     }
 
     /// Number of entries; at least 1.
     #[must_use]
+    #[inline]
     #[expect(clippy::len_without_is_empty, reason = "a slice is never empty")]
-    pub fn len(&self) -> usize {
-        self.range().len()
+    pub const fn len(&self) -> usize {
+        (self.end() - self.start()) as usize + 1
     }
 
     /// The records of these entries, encoded.
     #[must_use]
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        if self.first == self.block.first && self.last == self.block.last.index {
+        if self.is_whole() {
             return &self.block.bytes;
         }
-        let range = self.range();
-        &self.block.bytes[self.block.start(range.start)..self.block.start(range.end)]
+        &self.block.bytes[self.block.start(self.start())..self.block.start(self.end() + 1)]
     }
 
     /// The entry at `index`, if it is in this slice.
     #[must_use]
     pub fn entry(&self, index: Index) -> Option<EntryRef<'_>> {
-        if index < self.first || index > self.last {
+        if index < self.first() || index > self.last() {
             return None;
         }
         self.block.entry(index)
@@ -356,15 +407,15 @@ impl Entries {
 
     /// Every entry in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = EntryRef<'_>> {
-        let range = self.range();
         let mut rest = self.bytes();
-        let mut at = self.block.start(range.start);
-        let (mut index, mut head) = (self.first, None::<&Head>);
-        range.map(move |position| {
+        let mut at = self.block.start(self.start());
+        let (mut index, mut head) = (self.first(), None::<&Head>);
+        let positions = self.start() as usize..self.end() as usize + 1;
+        positions.map(move |position| {
+            let position = u32::try_from(position).expect("a block is smaller than 4 GiB");
             let end = self.block.start(position + 1);
             let (record, after) = rest.split_at(end - at);
             (rest, at) = (after, end);
-            let position = u32::try_from(position).expect("a block is smaller than 4 GiB");
             if head.is_none_or(|head| head.end() <= position) {
                 head = self.block.heads.at(position);
             }
@@ -379,8 +430,12 @@ impl Entries {
     #[must_use]
     #[inline]
     pub fn part(&self, first: Index, last: Index) -> Option<Self> {
-        let (first, last) = (self.first.max(first), self.last.min(last));
-        (first <= last).then(|| Self { block: Arc::clone(&self.block), first, last })
+        let (first, last) = (self.first().max(first), self.last().min(last));
+        if first > last {
+            return None;
+        }
+        let (start, end) = (self.block.position(first)?, self.block.position(last)?);
+        Some(Self::at(Arc::clone(&self.block), start, end))
     }
 
     /// The entries before `index` and those from it on.
@@ -392,36 +447,36 @@ impl Entries {
     /// The entries from `index` on; `None` when there are none.
     #[must_use]
     pub fn starting_at(&self, index: Index) -> Option<Self> {
-        self.part(index, self.last)
+        self.part(index, self.last())
     }
 
     /// The entries up to and with `index`; `None` when there are none.
     #[must_use]
     pub fn up_to(&self, index: Index) -> Option<Self> {
-        self.part(self.first, index)
+        self.part(self.first(), index)
     }
 
     /// The longest beginning that fits `max_bytes`, but always at least the first entry.
     #[must_use]
     #[inline]
     pub fn within(&self, max_bytes: usize) -> Self {
-        if self.bytes().len() <= max_bytes {
-            return self.clone();
-        }
-        let range = self.range();
-        let start = self.block.start(range.start);
-        // Each record but the first begins where the one before ends.
-        let ends = &self.block.starts[range.start..range.end - 1];
-        let whole = ends.partition_point(|&end| end as usize - start <= max_bytes);
-        let last = self.first.plus((whole.max(1) - 1) as u64);
-        Self { block: Arc::clone(&self.block), first: self.first, last }
+        self.clone().fitting(max_bytes)
     }
 
     /// As [`Self::within`], where the whole is needed no more.
     #[must_use]
     #[inline]
     pub fn fitting(self, max_bytes: usize) -> Self {
-        if self.bytes().len() <= max_bytes { self } else { self.within(max_bytes) }
+        if self.bytes().len() <= max_bytes { self } else { self.shortened(max_bytes) }
+    }
+
+    fn shortened(self, max_bytes: usize) -> Self {
+        let (first, start) = (self.start(), self.block.start(self.start()));
+        // Each record but the first begins where the one before ends.
+        let ends = &self.block.starts[first as usize..self.end() as usize];
+        let whole = ends.partition_point(|&end| end as usize - start <= max_bytes);
+        let more = u32::try_from(whole.max(1) - 1).expect("a block is smaller than 4 GiB");
+        Self::at(self.block, first, first + more)
     }
 
     /// What the core is told: entries of one term and kind together, in order.
@@ -430,13 +485,12 @@ impl Entries {
     /// memberships sets it. A run whose entries differ in size has at most 64 of them, so that an
     /// average over it is of use.
     pub fn runs(&self) -> impl Iterator<Item = Run> {
-        let range = self.range();
-        let part = move |head: &Head| {
-            let start = range.start.max(head.start as usize);
-            let end = range.end.min(head.end() as usize);
-            let count = u32::try_from(end.checked_sub(start).filter(|count| *count > 0)?).ok()?;
+        let part = |head: &Head| {
+            let start = self.start().max(head.start);
+            let end = (self.end() + 1).min(head.end());
+            let count = end.checked_sub(start).filter(|count| *count > 0)?;
             let bytes = (self.block.start(end) - self.block.start(start)) as u64;
-            let first = self.block.first.plus(start as u64);
+            let first = self.block.first.plus(u64::from(start));
             Some(Run::new(first, count, head.term, head.kind, bytes))
         };
         self.block.heads.iter().filter_map(part)
@@ -447,8 +501,8 @@ impl Entries {
     #[inline]
     pub fn only_run(&self) -> Option<Run> {
         let head = self.block.heads.only()?;
-        let count = u32::try_from(self.last.distance(self.first) + 1).ok()?;
-        Some(Run::new(self.first, count, head.term, head.kind, self.bytes().len() as u64))
+        let (count, bytes) = (self.end() - self.start() + 1, self.bytes().len() as u64);
+        Some(Run::new(self.first(), count, head.term, head.kind, bytes))
     }
 
     /// Whether any of these entries carries a membership.
@@ -460,14 +514,6 @@ impl Entries {
         }
         self.runs().any(|run| run.kind == EntryKind::Membership)
     }
-
-    /// Positions of these entries in the block.
-    #[inline]
-    fn range(&self) -> std::ops::Range<usize> {
-        let start = self.block.position(self.first).expect("the block holds its slices");
-        let end = self.block.position(self.last).expect("the block holds its slices");
-        start..end + 1
-    }
 }
 
 impl From<Arc<Block>> for Entries {
@@ -478,6 +524,6 @@ impl From<Arc<Block>> for Entries {
 
 impl fmt::Debug for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Entries({}..={})", self.first, self.last)
+        write!(f, "Entries({}..={})", self.first(), self.last())
     }
 }
