@@ -30,6 +30,30 @@ impl<T> Few<T> {
         Self(Held::One(element))
     }
 
+    /// The one element, where there is exactly one.
+    #[must_use]
+    #[inline]
+    pub fn only(&self) -> Option<&T> {
+        match &self[..] {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Takes the one element out, where there is exactly one.
+    #[must_use]
+    #[inline]
+    pub fn take_only(&mut self) -> Option<T> {
+        match core::mem::take(self).0 {
+            Held::One(only) => Some(only),
+            Held::Many(mut many) if many.len() == 1 => many.pop(),
+            held @ (Held::Nothing | Held::Many(_)) => {
+                self.0 = held;
+                None
+            }
+        }
+    }
+
     /// Makes room for so many elements more, where they will be more than one.
     pub fn reserve(&mut self, more: usize) {
         if self.len() + more > 1 {
@@ -163,12 +187,18 @@ mod tests {
             assert_eq!(format!("{few:?}"), format!("{plain:?}"));
             assert_eq!((&few).into_iter().sum::<u32>(), plain.iter().sum());
             assert_eq!(few.clone().into_iter().collect::<Vec<_>>(), plain);
+            assert_eq!(few.only(), plain.first().filter(|_| plain.len() == 1));
+            let mut other = few.clone();
+            assert_eq!(other.take_only(), few.only().copied());
+            let rest = if count == 1 { &[][..] } else { &plain };
+            assert_eq!(&other[..], rest, "nothing else is taken out");
             few.iter_mut().for_each(|element| *element += 10);
             few.reserve(3);
             few.push(7);
             assert_eq!((few.len(), few.first() == Some(&7)), (plain.len() + 1, plain.is_empty()));
             assert_eq!(few.last(), Some(&7));
         }
+        assert_eq!(Few::from(vec![7]).take_only(), Some(7));
         // What a vector held stays a vector's, and is equal all the same.
         let mut few = Few::from(Vec::new());
         few.push(1);

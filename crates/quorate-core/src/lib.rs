@@ -120,7 +120,7 @@ pub use message::{
     Append, AppendReply, Envelope, Message, ReadIndexReply, RequestVote, SnapshotChunk,
     SnapshotReply, VoteReply,
 };
-pub use raft::{Desk, Followed, Raft, Settled, Start};
+pub use raft::{Desk, Raft, Start};
 pub use snapshot::SnapshotId;
 pub use status::{PeerStatus, ReceivingStatus, RoleName, Status, TransferStatus};
 pub use time::Instant;

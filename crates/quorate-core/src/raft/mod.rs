@@ -30,7 +30,7 @@ mod timers;
 use std::sync::Arc;
 
 pub use start::Start;
-pub use steady::{Desk, Followed, Settled};
+pub use steady::Desk;
 
 use self::read::ForwardedReads;
 use self::role::{Follower, Role};
@@ -153,6 +153,14 @@ impl Raft {
     #[must_use]
     pub const fn commit(&self) -> Index {
         self.commit
+    }
+
+    /// Highest entry that may be executed: each was handed out with [`Effect::Apply`], or by a step
+    /// that says so.
+    #[must_use]
+    #[inline]
+    pub const fn executable_through(&self) -> Index {
+        self.applying
     }
 
     /// Highest entry durable here.

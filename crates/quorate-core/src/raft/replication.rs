@@ -11,7 +11,7 @@ use super::role::Role;
 use super::steady::Desk;
 use super::{Raft, Sender};
 use crate::config::Config;
-use crate::effect::{Effect, Send};
+use crate::effect::Effect;
 use crate::entry::Run;
 use crate::few::Few;
 use crate::id::{BootCounter, EntryId, Index, NodeId, PersistToken, RequestId, Term};
@@ -236,8 +236,8 @@ impl<D: Desk> Letters<'_, D> {
 
     fn letter(&mut self, message: Message) -> RequestId {
         let request = self.sender.number();
-        let envelope = Box::new(self.sender.letter(self.term, self.peer, request, message));
-        self.desk.send(Send { envelope, after: self.after });
+        let envelope = self.sender.letter(self.term, self.peer, request, message);
+        self.desk.send(envelope, self.after);
         request
     }
 
@@ -258,7 +258,7 @@ impl<D: Desk> Letters<'_, D> {
         progress.told_commit = progress.told_commit.max(self.commit.min(end));
         let request = self.sender.number();
         // Written in one piece: it is large, and must not be moved from part to part.
-        let written = Envelope {
+        let envelope = Envelope {
             from: self.sender.id,
             boot: self.sender.boot,
             to: self.peer,
@@ -273,14 +273,7 @@ impl<D: Desk> Letters<'_, D> {
                 runs,
             }),
         };
-        let envelope = match self.desk.used() {
-            Some(mut envelope) => {
-                *envelope = written;
-                envelope
-            }
-            None => Box::new(written),
-        };
-        self.desk.send(Send { envelope, after: self.after });
+        self.desk.send(envelope, self.after);
         request
     }
 }

@@ -3,7 +3,8 @@
 //! An append that goes on where the log ends, its answer, a write that is durable, the end of a
 //! leader's wake-up. Each function here first sees, without changing anything, whether a step is
 //! one of these; where not, it says so, and the general code of the other files takes the step.
-//! What follows is handed back as it is decided: no list of effects is written and read.
+//! What follows is a number or two, or shows in what the node is then: no list of effects is written
+//! and read.
 //!
 //! - A step that is taken here leaves the same state and asks for the same, in the same order, as
 //!   the general code: a test compares both, input by input, over all its random lives.
@@ -13,28 +14,10 @@ use super::role::Role;
 use super::{Raft, Write};
 use crate::effect::{Effect, Persist, Send};
 use crate::entry::{EntryKind, Run};
-use crate::id::{Index, PersistToken};
+use crate::id::PersistToken;
 use crate::message::{AppendReply, Envelope, Message};
 use crate::progress::Mode;
 use crate::time::Instant;
-
-/// What follows from an append that was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Followed {
-    /// First and last entry to execute.
-    pub apply: Option<(Index, Index)>,
-    /// The write of its entries, where it has any.
-    pub persist: Option<Persist>,
-    /// Where an answer is wanted, the write that it waits for. The envelope is that answer.
-    pub reply: Option<Option<PersistToken>>,
-}
-
-/// What follows from an acknowledgement, or from a write that is durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settled {
-    /// First and last entry to execute.
-    pub apply: Option<(Index, Index)>,
-}
 
 /// Takes what a flush asks for, one after the other.
 pub trait Desk {
@@ -42,12 +25,7 @@ pub trait Desk {
     fn persist(&mut self, persist: Persist);
 
     /// As [`Effect::Send`].
-    fn send(&mut self, send: Send);
-
-    /// A message that is needed no more, for its memory.
-    fn used(&mut self) -> Option<Box<Envelope>> {
-        None
-    }
+    fn send(&mut self, envelope: Envelope, after: Option<PersistToken>);
 }
 
 impl Desk for Vec<Effect> {
@@ -55,8 +33,8 @@ impl Desk for Vec<Effect> {
         self.push(Effect::Persist(persist));
     }
 
-    fn send(&mut self, send: Send) {
-        self.push(Effect::Send(send));
+    fn send(&mut self, envelope: Envelope, after: Option<PersistToken>) {
+        self.push(Effect::Send(Send { envelope: Box::new(envelope), after }));
     }
 }
 
@@ -65,14 +43,16 @@ impl Raft {
     /// and makes the envelope its answer, where one is wanted. `None` where it is none of these:
     /// then nothing was changed, and it is for [`Raft::receive`].
     ///
-    /// `run` is what its entries are, whatever the message says.
+    /// `run` is what its entries are, whatever the message says. They are to be written under the
+    /// token that is given back, where there are any; the answer waits for it in any case. Before
+    /// both come the entries that may be executed since ([`Raft::executable_through`]).
     #[must_use]
     pub fn follow_on(
         &mut self,
         now: Instant,
         envelope: &mut Envelope,
         run: Option<&Run>,
-    ) -> Option<Followed> {
+    ) -> Option<Option<PersistToken>> {
         let Message::Append(append) = &envelope.message else { return None };
         let Role::Follower(follower) = &self.role else { return None };
         let last = self.log.last();
@@ -106,31 +86,31 @@ impl Raft {
         }
         let end = self.log.last().index;
         self.raise_commit(self.commit.max(commit.min(end)));
-        let apply = self.executable();
-        let persist = run.map(|_| self.write_entries());
-        let reply = wants_reply.then(|| {
-            let (matched, after) = match &persist {
-                Some(persist) => (end, Some(persist.token)),
-                None => {
-                    let matched = end.min(self.durability.persisted());
-                    (matched, self.after_entries(matched))
-                }
-            };
+        self.executable();
+        let token = run.map(|_| self.durability.issue(self.now, end, false));
+        let mut after = token;
+        if wants_reply {
+            let mut matched = end;
+            if token.is_none() {
+                matched = end.min(self.durability.persisted());
+                after = self.after_entries(matched);
+            }
             let reply = Message::AppendReply(AppendReply::Accepted { matched });
             let (to, request) = (envelope.from, envelope.request);
             *envelope = self.sender.letter(self.hard_state.term, to, request, reply);
-            after
-        });
+        }
         self.check_positions();
-        Some(Followed { apply, persist, reply })
+        Some(after)
     }
 
-    /// Takes an acknowledgement of a peer to which entries stream. `None` where it is something
-    /// else, or reads wait: then nothing was changed, and it is for [`Raft::receive`].
+    /// Takes an acknowledgement of a peer to which entries stream; says whether it was one. Where
+    /// not, or where reads wait, nothing was changed, and it is for [`Raft::receive`].
+    ///
+    /// Entries may be executed since ([`Raft::executable_through`]).
     #[must_use]
-    pub fn acknowledged(&mut self, now: Instant, envelope: &Envelope) -> Option<Settled> {
+    pub fn acknowledged(&mut self, now: Instant, envelope: &Envelope) -> bool {
         let Message::AppendReply(AppendReply::Accepted { matched }) = envelope.message else {
-            return None;
+            return false;
         };
         let is_known = envelope.to == self.id
             && envelope.term == self.hard_state.term
@@ -138,14 +118,14 @@ impl Raft {
             && self.is_steady()
             && !self.write.hard_state;
         let (last, newest) = (self.log.last().index, self.sender.last_request);
-        let Role::Leader(leader) = &mut self.role else { return None };
-        let progress = leader.peers.get_mut(envelope.from)?;
+        let Role::Leader(leader) = &mut self.role else { return false };
+        let Some(progress) = leader.peers.get_mut(envelope.from) else { return false };
         let is_open = matches!(progress.mode, Mode::Replicate(_))
             && (progress.valid_from..=newest).contains(&envelope.request)
             && matched <= last
             && leader.reads.is_empty();
         if !(is_known && is_open) {
-            return None;
+            return false;
         }
         self.now = self.now.max(now);
         progress.heard_at = self.now;
@@ -153,33 +133,33 @@ impl Raft {
         self.unflushed = true;
         if progress.accept(matched) && matched > self.commit {
             self.count_matches();
-            let apply = self.executable();
+            self.executable();
             self.check_positions();
-            return Some(Settled { apply });
         }
-        Some(Settled { apply: None })
+        true
     }
 
-    /// Notes that a write is durable, and every earlier one. `None` where that may elect a
-    /// candidate or answer reads, or the token is none that is open: then nothing was changed, and
-    /// it is for [`Raft::persisted`].
+    /// Notes that a write is durable, and every earlier one; says whether nothing else follows from
+    /// it than that entries may be executed since ([`Raft::executable_through`]). Where it may elect
+    /// a candidate or answer reads, or the token is none that is open, nothing was changed, and it is
+    /// for [`Raft::persisted`].
     #[must_use]
-    pub fn written(&mut self, now: Instant, token: PersistToken) -> Option<Settled> {
+    pub fn written(&mut self, now: Instant, token: PersistToken) -> bool {
         let is_settled = match &self.role {
             Role::Follower(_) => true,
             Role::Leader(leader) => leader.reads.is_empty(),
             Role::PreCandidate(_) | Role::Candidate(_) => false,
         };
         if !is_settled || !self.is_steady() || !self.durability.is_open(token) {
-            return None;
+            return false;
         }
         self.now = self.now.max(now);
         self.complete_write(token);
         // A leader's peers have something to hear only where the commit index rises by it.
         self.unflushed |= self.durability.persisted() > self.commit && self.count_matches();
-        let apply = self.executable();
+        self.executable();
         self.check_positions();
-        Some(Settled { apply })
+        true
     }
 
     /// The flush of a leader on whom no reads wait; says whether it was one. Where not, nothing was

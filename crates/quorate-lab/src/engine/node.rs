@@ -193,11 +193,8 @@ impl LabNode {
         self.answering = Some((peer, number));
         match request.content {
             Content::Message(message, entries) => {
-                let envelope = Box::new(self.letter_from(peer, term, number, message));
-                self.feed(
-                    now,
-                    ReplicaInput::Frame { from: peer, frame: Frame::Raft { envelope, entries } },
-                );
+                let frame = Frame::raft(self.letter_from(peer, term, number, message), entries);
+                self.feed(now, ReplicaInput::Frame { from: peer, frame });
             }
             Content::Snapshot { last, commands, data } => {
                 self.take_snapshot_of(now, (peer, term, number), last, (data, commands));
@@ -221,17 +218,13 @@ impl LabNode {
         let data = Arc::new(file(&incoming.0));
         self.incoming = Some(incoming);
         let offer = self.letter_from(peer, term, number, Message::OfferSnapshot(id));
-        let (envelope, entries) = (Box::new(offer), Few::new());
-        self.feed(
-            now,
-            ReplicaInput::Frame { from: peer, frame: Frame::Raft { envelope, entries } },
-        );
+        let frame = Frame::raft(offer, Few::new());
+        self.feed(now, ReplicaInput::Frame { from: peer, frame });
         let receiving = self.replica.status().raft.receiving;
         if receiving.is_some_and(|receiving| receiving.id == id && !receiving.installing) {
             let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
             let chunk = Message::SnapshotChunk(SnapshotChunk { id, offset: 0, bytes });
-            let envelope = Box::new(self.letter_from(peer, term, number, chunk));
-            let frame = Frame::Chunk { envelope, data };
+            let frame = Frame::chunk(self.letter_from(peer, term, number, chunk), data);
             self.feed(now, ReplicaInput::Frame { from: peer, frame });
         }
         self.incoming = None;
@@ -250,9 +243,9 @@ impl LabNode {
             return;
         };
         let Some((term, message)) = messages::decode_reply(asked, term, reply) else { return };
-        let envelope = Box::new(self.letter_from(from, term, request, message));
+        let envelope = self.letter_from(from, term, request, message);
         let (was_leader, commit) = (self.is_leader(), self.replica.commit());
-        let frame = Frame::Raft { envelope, entries: Few::new() };
+        let frame = Frame::raft(envelope, Few::new());
         self.feed(now, ReplicaInput::Frame { from, frame });
         if was_leader && self.is_leader() && self.replica.commit() > commit {
             // The next command may be on its way already, and takes the news along.
@@ -407,8 +400,8 @@ impl LabNode {
                 self.unsaved = true;
                 self.inputs.push_back(ReplicaInput::Persisted(write.token));
             }
-            ReplicaEffect::Send { to, frame: Frame::Raft { envelope, entries } } => {
-                self.send(now, to, &envelope, &entries);
+            ReplicaEffect::Send { to, frame: Frame::Raft(letter) } => {
+                self.send(now, to, &letter.envelope, &letter.entries);
             }
             ReplicaEffect::Apply { entries, .. } => self.apply(&entries),
             ReplicaEffect::ReadLog { ticket, first, last, max_bytes } => {

@@ -31,8 +31,8 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             let what = format!("{} is dead and sends to {to}", Name(from));
             return Err(Broken::new("a dead node says nothing", what));
         }
-        if let Frame::Raft { envelope, .. } = &frame {
-            self.facts.sent(from, envelope)?;
+        if let Frame::Raft(letter) = &frame {
+            self.facts.sent(from, &letter.envelope)?;
         }
         let Some(target) = self.facts.position(to) else { return Ok(()) };
         if !self.is_connected(from, target) {
@@ -169,12 +169,10 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
 }
 
 /// What a node hears of a frame that did not leave.
-const fn dropped(to: NodeId, frame: &Frame) -> Option<ReplicaInput> {
-    match frame {
-        Frame::Raft { envelope, .. } | Frame::Chunk { envelope, .. } => {
-            Some(ReplicaInput::SendDropped { to, request: envelope.request })
-        }
-        Frame::Forward(forward) => Some(ReplicaInput::ForwardDropped(forward.number)),
-        Frame::ForwardReply(_) => None,
+fn dropped(to: NodeId, frame: &Frame) -> Option<ReplicaInput> {
+    if let Frame::Forward(forward) = frame {
+        return Some(ReplicaInput::ForwardDropped(forward.number));
     }
+    let envelope = frame.envelope()?;
+    Some(ReplicaInput::SendDropped { to, request: envelope.request })
 }

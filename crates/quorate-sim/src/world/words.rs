@@ -9,10 +9,8 @@ use super::trace::FrameWords;
 /// Kind, term and content of a frame.
 pub(crate) fn words(frame: &Frame) -> FrameWords {
     match frame {
-        Frame::Raft { envelope, .. } | Frame::Chunk { envelope, .. } => {
-            let (kind, says) = message(envelope);
-            FrameWords { kind, term: Some(envelope.term.0), says }
-        }
+        Frame::Raft(letter) => of_protocol(&letter.envelope),
+        Frame::Chunk(chunk) => of_protocol(&chunk.envelope),
         Frame::Forward(forward) => {
             let of = match forward.stamp {
                 Stamp::None => String::new(),
@@ -36,6 +34,11 @@ pub(crate) fn words(frame: &Frame) -> FrameWords {
             FrameWords { kind: "forward-reply", term: None, says }
         }
     }
+}
+
+fn of_protocol(envelope: &Envelope) -> FrameWords {
+    let (kind, says) = message(envelope);
+    FrameWords { kind, term: Some(envelope.term.0), says }
 }
 
 fn message(envelope: &Envelope) -> (&'static str, String) {

@@ -143,7 +143,7 @@ impl Replica {
     /// Attaches the entries that a message names, and lets it out when it may leave.
     fn send(&mut self, now: Instant, send: Send, out: &mut impl Effects) {
         let Send { envelope, after } = send;
-        let payload = match &envelope.message {
+        let (entries, reading) = match &envelope.message {
             Message::Append(append) if !append.runs.is_empty() => {
                 let (first, last) = (append.prev.index.next(), append.end());
                 let held = first.max(self.tail.first());
@@ -158,13 +158,9 @@ impl Replica {
                         return;
                     }
                     if self.outbox.is_free(envelope.to, after) {
-                        out.push(ReplicaEffect::Send {
-                            to: envelope.to,
-                            frame: Frame::Raft { envelope, entries: rest },
-                        });
-                        return;
+                        return out.send(envelope.to, Frame::raft(*envelope, rest));
                     }
-                    Payload::Ready(rest)
+                    (rest, None)
                 } else if self.reads.len() >= MOST_READS {
                     let (to, request) = (envelope.to, envelope.request);
                     self.undelivered.push(Dropped { to, request });
@@ -172,22 +168,17 @@ impl Replica {
                 } else {
                     let before = last.min(held.previous());
                     let ticket = self.read_log(Reading::Append, first, before, usize::MAX, out);
-                    Payload::Reading {
-                        ticket,
-                        rest,
-                        bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
-                    }
+                    (rest, Some((ticket, usize::try_from(bytes).unwrap_or(usize::MAX))))
                 }
             }
             Message::SnapshotChunk(_) => return self.read_piece(Send { envelope, after }, out),
             _ if self.outbox.is_free(envelope.to, after) => {
-                let (to, entries) = (envelope.to, Few::new());
-                return out
-                    .push(ReplicaEffect::Send { to, frame: Frame::Raft { envelope, entries } });
+                return out.send(envelope.to, Frame::raft(*envelope, Few::new()));
             }
-            _ => Payload::Ready(Few::new()),
+            _ => (Few::new(), None),
         };
-        let slot = Slot { envelope, after, payload };
+        let letter = Box::new(Letter { envelope: *envelope, entries });
+        let slot = Slot { letter, after, reading };
         self.outbox.push(now, slot, out, &mut self.undelivered);
     }
 

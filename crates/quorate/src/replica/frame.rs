@@ -13,27 +13,37 @@ use crate::sessions::{SessionFault, Stamp};
 pub struct ForwardNumber(pub u64);
 
 /// One message between replicas.
+///
+/// It is two words, which travel in registers: what it says stays where it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// A message of the protocol. The entries are those of an append, in order and without a gap;
-    /// the runs of an append that was received are made from them, whatever it said.
-    Raft {
-        /// The message.
-        envelope: Box<Envelope>,
-        /// Its entries; empty for whatever is no append.
-        entries: Few<Entries>,
-    },
-    /// A piece of a snapshot with its bytes: the one frame that travels on the bulk channel.
-    Chunk {
-        /// The message, a [`quorate_core::SnapshotChunk`] of as many bytes.
-        envelope: Box<Envelope>,
-        /// The bytes.
-        data: Arc<Vec<u8>>,
-    },
+    /// A message of the protocol.
+    Raft(Box<Letter>),
+    /// A piece of a snapshot: the one frame that travels on the bulk channel.
+    Chunk(Box<Chunk>),
     /// A call that another node took and the leader shall propose.
-    Forward(Forward),
+    Forward(Box<Forward>),
     /// Answers [`Frame::Forward`].
-    ForwardReply(ForwardReply),
+    ForwardReply(Box<ForwardReply>),
+}
+
+/// A message of the protocol with the entries that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// The message.
+    pub envelope: Envelope,
+    /// The entries of an append, in order and without a gap; empty for whatever is none. The runs of
+    /// an append that was received are made from them, whatever it said.
+    pub entries: Few<Entries>,
+}
+
+/// A piece of a snapshot with its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// The message, a [`quorate_core::SnapshotChunk`] of as many bytes.
+    pub envelope: Envelope,
+    /// The bytes.
+    pub data: Arc<Vec<u8>>,
 }
 
 /// A call for the leader.
@@ -73,13 +83,44 @@ pub enum ForwardOutcome {
 }
 
 impl Frame {
+    /// A message of the protocol with its entries.
+    #[must_use]
+    pub fn raft(envelope: Envelope, entries: Few<Entries>) -> Self {
+        Self::Raft(Box::new(Letter { envelope, entries }))
+    }
+
+    /// A piece of a snapshot.
+    #[must_use]
+    pub fn chunk(envelope: Envelope, data: Arc<Vec<u8>>) -> Self {
+        Self::Chunk(Box::new(Chunk { envelope, data }))
+    }
+
+    /// A call for the leader.
+    #[must_use]
+    pub fn forward(forward: Forward) -> Self {
+        Self::Forward(Box::new(forward))
+    }
+
+    /// The leader's answer to one.
+    #[must_use]
+    pub fn forward_reply(number: ForwardNumber, outcome: ForwardOutcome) -> Self {
+        Self::ForwardReply(Box::new(ForwardReply { number, outcome }))
+    }
+
+    /// The message of the protocol in it; nothing for forwarded calls.
+    #[must_use]
+    pub const fn envelope(&self) -> Option<&Envelope> {
+        match self {
+            Self::Raft(letter) => Some(&letter.envelope),
+            Self::Chunk(chunk) => Some(&chunk.envelope),
+            Self::Forward(_) | Self::ForwardReply(_) => None,
+        }
+    }
+
     /// Whom the protocol's message names as its receiver; nothing for forwarded calls, whose
     /// receiver is the other end of the connection.
     #[must_use]
-    pub const fn addressee(&self) -> Option<NodeId> {
-        match self {
-            Self::Raft { envelope, .. } | Self::Chunk { envelope, .. } => Some(envelope.to),
-            Self::Forward(_) | Self::ForwardReply(_) => None,
-        }
+    pub fn addressee(&self) -> Option<NodeId> {
+        self.envelope().map(|envelope| envelope.to)
     }
 }

@@ -41,7 +41,7 @@ use quorate_core::{
 use quorate_log::{Entries, Envelope as EntryEnvelope, RECORD_HEADER_BYTES, StoredSnapshot, Write};
 
 pub use self::command::Command;
-pub use self::frame::{Forward, ForwardNumber, ForwardOutcome, ForwardReply, Frame};
+pub use self::frame::{Chunk, Forward, ForwardNumber, ForwardOutcome, ForwardReply, Frame, Letter};
 pub use self::heads::{HeadsError, heads};
 pub use self::io::{
     CallId, CallOutcome, Effects, Origin, ReadFault, RefusalCode, ReplicaEffect, ReplicaHalt,
@@ -51,7 +51,7 @@ pub use self::view::{ReplicaCounters, ReplicaStatus};
 
 use self::calls::{Calls, Held};
 use self::feed::{Feed, Want};
-use self::outbox::{Dropped, Outbox, Payload, Slot};
+use self::outbox::{Dropped, Outbox, Slot};
 use self::proposals::{Lost, Proposals};
 use self::snapshots::Snapshots;
 use self::tail::Tail;
@@ -162,7 +162,7 @@ enum Reading {
 }
 
 /// The memory of their boxes is what is kept.
-type UsedLetters = Vec<Box<Envelope>>;
+type UsedLetters = Vec<Box<Letter>>;
 
 /// See the module.
 #[derive(Debug)]
@@ -426,31 +426,26 @@ impl Replica {
 
     fn handle_frame(&mut self, now: Instant, from: NodeId, frame: Frame, out: &mut impl Effects) {
         match frame {
-            Frame::Raft { envelope, .. } | Frame::Chunk { envelope, .. }
-                if envelope.from != from =>
-            {
-                self.counters.frames_dropped += 1;
+            Frame::Raft(letter) if letter.envelope.from == from => {
+                self.handle_letter(now, letter, out);
             }
-            // A piece comes with its bytes, or is none.
-            Frame::Raft { envelope, .. }
-                if matches!(envelope.message, Message::SnapshotChunk(_)) =>
-            {
-                self.counters.frames_dropped += 1;
+            Frame::Chunk(chunk) if chunk.envelope.from == from => {
+                let Chunk { envelope, data } = *chunk;
+                self.handle_chunk(now, &envelope, data, out);
             }
-            Frame::Raft { envelope, entries } => self.handle_letter(now, envelope, entries, out),
-            Frame::Chunk { envelope, data } => self.handle_chunk(now, &envelope, data, out),
-            Frame::Forward(forward) => self.handle_forward(now, from, forward, out),
-            Frame::ForwardReply(reply) => self.handle_forward_reply(now, from, reply, out),
+            Frame::Raft(_) | Frame::Chunk(_) => self.counters.frames_dropped += 1,
+            Frame::Forward(forward) => self.handle_forward(now, from, *forward, out),
+            Frame::ForwardReply(reply) => self.handle_forward_reply(now, from, *reply, out),
         }
     }
 
-    fn handle_any_letter(
-        &mut self,
-        now: Instant,
-        mut envelope: Box<Envelope>,
-        entries: &[Entries],
-        out: &mut impl Effects,
-    ) {
+    fn handle_any_letter(&mut self, now: Instant, letter: &mut Letter, out: &mut impl Effects) {
+        let Letter { envelope, entries } = letter;
+        // A piece comes with its bytes, or is none.
+        if matches!(envelope.message, Message::SnapshotChunk(_)) {
+            self.counters.frames_dropped += 1;
+            return;
+        }
         // The heads come from the bytes themselves, so that they cannot contradict them.
         if let Message::Append(append) = &mut envelope.message {
             let Ok(runs) = heads(entries) else {
@@ -459,7 +454,7 @@ impl Replica {
             };
             append.runs = runs;
         }
-        self.raft.receive(now, &envelope, &mut self.effects);
+        self.raft.receive(now, envelope, &mut self.effects);
         self.obey(now, entries, out);
     }
 
@@ -508,8 +503,7 @@ fn end(call: CallId, outcome: CallOutcome, out: &mut impl Effects) {
 
 /// Answers a forwarded call.
 fn reply_to(peer: NodeId, number: ForwardNumber, outcome: ForwardOutcome, out: &mut impl Effects) {
-    let frame = Frame::ForwardReply(ForwardReply { number, outcome });
-    out.push(ReplicaEffect::Send { to: peer, frame });
+    out.send(peer, Frame::forward_reply(number, outcome));
 }
 
 #[cfg(test)]

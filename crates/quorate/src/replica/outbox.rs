@@ -21,7 +21,7 @@ use quorate_core::{Envelope, Few, Instant, Message, NodeId, PersistToken, Reques
 use quorate_log::Entries;
 
 use super::bytes::is_promised;
-use super::{Effects, Frame, Ticket};
+use super::{Effects, Frame, Letter, Ticket};
 
 /// What a message that carries no entries is charged with.
 const SLOT_BYTES: usize = 256;
@@ -29,28 +29,13 @@ const SLOT_BYTES: usize = 256;
 /// One message that may have to wait.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    /// The message.
-    pub(crate) envelope: Box<Envelope>,
+    /// The message, with those of its entries that are at hand.
+    pub(crate) letter: Box<Letter>,
     /// The write that must be durable first.
     pub(crate) after: Option<PersistToken>,
-    /// Its entries.
-    pub(crate) payload: Payload,
-}
-
-/// The entries of a message.
-#[derive(Debug)]
-pub(crate) enum Payload {
-    /// At hand; empty for a message that carries none.
-    Ready(Few<Entries>),
-    /// The first of them are being read back from the log.
-    Reading {
-        /// The request.
-        ticket: Ticket,
-        /// Those at hand, which follow.
-        rest: Few<Entries>,
-        /// Bytes of all together, as the core counts them.
-        bytes: usize,
-    },
+    /// The first of its entries are being read back from the log: the request for them, and the
+    /// bytes of all entries together, as the core counts them.
+    pub(crate) reading: Option<(Ticket, usize)>,
 }
 
 /// An append that will not leave.
@@ -71,15 +56,15 @@ struct Held {
 
 impl Held {
     const fn is_append(&self) -> bool {
-        matches!(self.slot.envelope.message, Message::Append(_))
+        matches!(self.slot.letter.envelope.message, Message::Append(_))
     }
 
     fn waits_for(&self, read: Ticket) -> bool {
-        matches!(self.slot.payload, Payload::Reading { ticket, .. } if ticket == read)
+        self.slot.reading.is_some_and(|(ticket, _)| ticket == read)
     }
 
     fn dropped(&self) -> Option<Dropped> {
-        let envelope = &self.slot.envelope;
+        let envelope = &self.slot.letter.envelope;
         self.is_append().then_some(Dropped { to: envelope.to, request: envelope.request })
     }
 }
@@ -145,12 +130,10 @@ impl Outbox {
         out: &mut impl Effects,
         dropped: &mut Vec<Dropped>,
     ) {
-        let (to, persisted) = (slot.envelope.to, self.persisted);
+        let (to, persisted) = (slot.letter.envelope.to, self.persisted);
         let queue = self.queues.get_or_insert_with(to, Queue::default);
-        let entries = match &slot.payload {
-            Payload::Ready(entries) => entries.iter().map(|slice| slice.bytes().len()).sum(),
-            Payload::Reading { bytes, .. } => *bytes,
-        };
+        let at_hand = || slot.letter.entries.iter().map(|slice| slice.bytes().len()).sum();
+        let entries: usize = slot.reading.map_or_else(at_hand, |(_, bytes)| bytes);
         let held = Held { slot, bytes: SLOT_BYTES + entries, since: now };
         if is_heartbeat(&held.slot) {
             self.dropped += queue.push_out(now, self.patience, dropped);
@@ -169,18 +152,24 @@ impl Outbox {
     /// As [`Self::push`], for what is no append and carries no entries: only its own write can hold
     /// it back.
     #[inline]
-    pub(crate) fn push_reply(&mut self, now: Instant, slot: Slot, out: &mut impl Effects) {
-        let to = slot.envelope.to;
-        let held = Held { slot, bytes: SLOT_BYTES, since: now };
-        if self.is_durable(held.slot.after) {
-            return release(held, out);
+    pub(crate) fn push_reply(
+        &mut self,
+        now: Instant,
+        letter: Box<Letter>,
+        after: Option<PersistToken>,
+        out: &mut impl Effects,
+    ) {
+        let to = letter.envelope.to;
+        if self.is_durable(after) {
+            return out.send(to, Frame::Raft(letter));
         }
         let queue = self.queues.get_or_insert_with(to, Queue::default);
         if queue.bytes + SLOT_BYTES > self.limit && !queue.held.is_empty() {
             self.dropped += 1;
         } else {
             queue.bytes += SLOT_BYTES;
-            queue.held.push_back(held);
+            let slot = Slot { letter, after, reading: None };
+            queue.held.push_back(Held { slot, bytes: SLOT_BYTES, since: now });
         }
     }
 
@@ -198,7 +187,7 @@ impl Outbox {
     pub(crate) fn reading(&self, ticket: Ticket) -> Option<&Envelope> {
         let mut held = self.queues.values().flat_map(|queue| &queue.held);
         let held = held.find(|held| held.waits_for(ticket))?;
-        Some(&held.slot.envelope)
+        Some(&held.slot.letter.envelope)
     }
 
     /// Gives an append the entries that were read back for it, or drops it where they are not the
@@ -215,12 +204,11 @@ impl Outbox {
                 continue;
             };
             let slot = &mut queue.held[at].slot;
-            let mut entries = read.unwrap_or_default();
-            if let Payload::Reading { rest, .. } = &mut slot.payload {
-                entries.extend(std::mem::take(rest));
-            }
-            let promised = is_promised(&entries, &slot.envelope);
-            slot.payload = Payload::Ready(entries);
+            slot.reading = None;
+            let Letter { envelope, entries } = &mut *slot.letter;
+            let at_hand = std::mem::replace(entries, read.unwrap_or_default());
+            entries.extend(at_hand);
+            let promised = is_promised(entries, envelope);
             if !promised {
                 self.dropped += 1;
                 dropped.extend(queue.remove(at).and_then(|held| held.dropped()));
@@ -261,10 +249,7 @@ impl Queue {
 
     /// Drops the appends that wait for a read-back longer than `patience`, and those behind them.
     fn push_out(&mut self, now: Instant, patience: Duration, dropped: &mut Vec<Dropped>) -> u64 {
-        let slow = |held: &Held| {
-            matches!(held.slot.payload, Payload::Reading { .. })
-                && now.since(held.since) >= patience
-        };
+        let slow = |held: &Held| held.slot.reading.is_some() && now.since(held.since) >= patience;
         let Some(first) = self.held.iter().position(slow) else { return 0 };
         let mut count = 0;
         let mut at = first;
@@ -288,21 +273,17 @@ impl Queue {
 }
 
 fn is_ready(slot: &Slot, persisted: PersistToken) -> bool {
-    matches!(slot.payload, Payload::Ready(_)) && slot.after.is_none_or(|token| token <= persisted)
+    slot.reading.is_none() && slot.after.is_none_or(|token| token <= persisted)
 }
 
 fn is_heartbeat(slot: &Slot) -> bool {
-    matches!(&slot.envelope.message, Message::Append(append) if append.runs.is_empty())
+    matches!(&slot.letter.envelope.message, Message::Append(append) if append.runs.is_empty())
 }
 
 #[inline]
 fn release(held: Held, out: &mut impl Effects) {
-    let entries = match held.slot.payload {
-        Payload::Ready(entries) => entries,
-        Payload::Reading { .. } => unreachable!("only what is at hand is released"),
-    };
-    let envelope = held.slot.envelope;
-    out.send(envelope.to, Frame::Raft { envelope, entries });
+    let letter = held.slot.letter;
+    out.send(letter.envelope.to, Frame::Raft(letter));
 }
 
 #[cfg(test)]

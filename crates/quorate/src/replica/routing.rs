@@ -48,8 +48,7 @@ impl Replica {
         }
         let (command, stamp) = (Arc::clone(&held.command), held.stamp);
         let number = self.calls.forward(now, held, to);
-        let frame = Frame::Forward(Forward { to_boot, number, stamp, command });
-        out.push(ReplicaEffect::Send { to, frame });
+        out.send(to, Frame::forward(Forward { to_boot, number, stamp, command }));
     }
 
     /// Sends the calls that wait on their way, where there is a leader to take them.

@@ -369,7 +369,7 @@ impl Replica {
         match outcome.ok().filter(is_whole).filter(|_| self.outbox.is_durable(after)) {
             Some(data) => {
                 let data = Arc::new(data);
-                out.push(ReplicaEffect::Send { to, frame: Frame::Chunk { envelope, data } });
+                out.push(ReplicaEffect::Send { to, frame: Frame::chunk(*envelope, data) });
             }
             None => {
                 self.counters.sends_dropped += 1;

@@ -7,7 +7,7 @@
 //!
 //! A letter that was read is kept for its memory: who answers what it gets needs no other.
 
-use quorate_core::{Desk, Followed};
+use quorate_core::Desk;
 
 use super::*;
 
@@ -15,78 +15,72 @@ use super::*;
 const KEPT_LETTERS: usize = 8;
 
 impl Replica {
-    /// A letter of a peer, with its entries.
+    /// A letter of a peer.
     pub(super) fn handle_letter(
         &mut self,
         now: Instant,
-        mut envelope: Box<Envelope>,
-        entries: Few<Entries>,
+        mut letter: Box<Letter>,
         out: &mut impl Effects,
     ) {
-        match &envelope.message {
-            Message::Append(_) => {
-                if let Some(followed) = self.follow_on(now, &mut envelope, &entries) {
-                    return self.followed(now, followed, envelope, entries, out);
-                }
-            }
+        match &letter.envelope.message {
+            Message::Append(_) => self.handle_append(now, letter, out),
             Message::AppendReply(_) => {
-                if let Some(settled) = self.raft.acknowledged(now, &envelope) {
-                    self.keep_letter(envelope);
-                    return self.execute(settled.apply, out);
+                let executable = self.raft.executable_through();
+                if self.raft.acknowledged(now, &letter.envelope) {
+                    self.keep_letter(letter);
+                    self.execute(executable, out);
+                } else {
+                    self.handle_any_letter(now, &mut letter, out);
                 }
             }
-            _ => {}
-        }
-        self.handle_any_letter(now, envelope, &entries, out);
-    }
-
-    /// The heads come from the bytes themselves, so that they cannot contradict them.
-    fn follow_on(
-        &mut self,
-        now: Instant,
-        envelope: &mut Envelope,
-        entries: &[Entries],
-    ) -> Option<Followed> {
-        match entries {
-            [] => self.raft.follow_on(now, envelope, None),
-            [slice] => self.raft.follow_on(now, envelope, Some(&slice.only_run()?)),
-            _ => None,
+            _ => self.handle_any_letter(now, &mut letter, out),
         }
     }
 
-    /// Does what follows from an append. The envelope is its answer, where one is wanted.
-    fn followed(
-        &mut self,
-        now: Instant,
-        followed: Followed,
-        envelope: Box<Envelope>,
-        entries: Few<Entries>,
-        out: &mut impl Effects,
-    ) {
-        let Followed { apply, persist, reply } = followed;
-        if let [slice] = &entries[..] {
-            self.tail.extend(slice.clone());
+    /// An append, which nearly always goes on where the log ends.
+    fn handle_append(&mut self, now: Instant, mut letter: Box<Letter>, out: &mut impl Effects) {
+        // The heads come from the bytes themselves, so that they cannot contradict them.
+        let run = letter.entries.only().and_then(Entries::only_run);
+        if run.is_none() && !letter.entries.is_empty() {
+            return self.handle_any_letter(now, &mut letter, out);
+        }
+        let executable = self.raft.executable_through();
+        let Some(after) = self.raft.follow_on(now, &mut letter.envelope, run.as_ref()) else {
+            return self.handle_any_letter(now, &mut letter, out);
+        };
+        let entries = letter.entries.take_only();
+        if let Some(entries) = &entries {
+            self.tail.extend(entries.clone());
         }
         assert!(self.tail.last() == self.raft.last(), "the tail ends where the log ends");
-        self.execute(apply, out);
-        if let Some(Persist { token, hard_state, truncate_from, append: _, commit }) = persist {
+        self.execute(executable, out);
+        if let (Some(entries), Some(token)) = (entries, after) {
             self.proposals.flushed(self.tail.last().index);
-            let write = Write { token, hard_state, truncate_from, entries, commit };
-            out.persist(write);
+            out.persist(Write {
+                token,
+                hard_state: None,
+                truncate_from: None,
+                entries: Few::one(entries),
+                commit: self.raft.commit(),
+            });
         }
-        match reply {
-            Some(after) => {
-                let slot = Slot { envelope, after, payload: Payload::Ready(Few::new()) };
-                self.outbox.push_reply(now, slot, out);
-            }
-            None => self.keep_letter(envelope),
+        if letter.envelope.message.is_reply() {
+            self.outbox.push_reply(now, letter, after, out);
+        } else {
+            self.keep_letter(letter);
         }
     }
 
-    /// Entries may be executed.
+    /// Entries beyond `before` may be executed, if the step that was just taken says so.
     #[inline]
-    fn execute(&mut self, apply: Option<(Index, Index)>, out: &mut impl Effects) {
-        let Some((first, last)) = apply else { return };
+    fn execute(&mut self, before: Index, out: &mut impl Effects) {
+        let last = self.raft.executable_through();
+        if last > before {
+            self.execute_through(before.next(), last, out);
+        }
+    }
+
+    fn execute_through(&mut self, first: Index, last: Index, out: &mut impl Effects) {
         self.feed.extend(last);
         // Nearly always they are the newest block, and the state machine waits for them.
         match self.tail.newest(first, last) {
@@ -104,8 +98,9 @@ impl Replica {
         out: &mut impl Effects,
     ) {
         self.outbox.persisted(token, out);
-        if let Some(settled) = self.raft.written(now, token) {
-            self.execute(settled.apply, out);
+        let executable = self.raft.executable_through();
+        if self.raft.written(now, token) {
+            self.execute(executable, out);
         } else {
             self.raft.persisted(now, token, &mut self.effects);
             self.obey(now, &[], out);
@@ -131,9 +126,9 @@ impl Replica {
         }
     }
 
-    fn keep_letter(&mut self, envelope: Box<Envelope>) {
+    fn keep_letter(&mut self, letter: Box<Letter>) {
         if self.letters.len() < KEPT_LETTERS {
-            self.letters.push(envelope);
+            self.letters.push(letter);
         }
     }
 }
@@ -162,21 +157,23 @@ impl<E: Effects> Desk for Hands<'_, E> {
     }
 
     #[inline]
-    fn send(&mut self, send: Send) {
-        let Send { envelope, after } = send;
-        let is_free = self.rest.is_empty() && self.outbox.is_free(envelope.to, after);
+    fn send(&mut self, envelope: Envelope, after: Option<PersistToken>) {
+        let to = envelope.to;
+        let is_free = self.rest.is_empty() && self.outbox.is_free(to, after);
         match self.entries_of(&envelope).filter(|_| is_free) {
             Some(entries) => {
-                let to = envelope.to;
-                self.out.send(to, Frame::Raft { envelope, entries });
+                let letter = Letter { envelope, entries };
+                let letter = match self.letters.pop() {
+                    Some(mut used) => {
+                        *used = letter;
+                        used
+                    }
+                    None => Box::new(letter),
+                };
+                self.out.send(to, Frame::Raft(letter));
             }
-            None => self.rest.push(Effect::Send(Send { envelope, after })),
+            None => self.rest.push(Effect::Send(Send { envelope: Box::new(envelope), after })),
         }
-    }
-
-    #[inline]
-    fn used(&mut self) -> Option<Box<Envelope>> {
-        self.letters.pop()
     }
 }
 

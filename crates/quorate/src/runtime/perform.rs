@@ -114,12 +114,11 @@ impl<M: StateMachine> ReplicaRole<M> {
     }
 
     fn send(&mut self, now: Instant, to: quorate_core::NodeId, frame: Frame) {
-        let dropped = match &frame {
-            Frame::Raft { envelope, .. } | Frame::Chunk { envelope, .. } => {
-                Some(ReplicaInput::SendDropped { to, request: envelope.request })
+        let dropped = match (&frame, frame.envelope()) {
+            (Frame::Forward(forward), _) => Some(ReplicaInput::ForwardDropped(forward.number)),
+            (_, envelope) => {
+                envelope.map(|envelope| ReplicaInput::SendDropped { to, request: envelope.request })
             }
-            Frame::Forward(forward) => Some(ReplicaInput::ForwardDropped(forward.number)),
-            Frame::ForwardReply(_) => None,
         };
         if let Err(error) = self.transport.send(to, frame) {
             tracing::trace!(%to, %error, "not sent");

@@ -24,7 +24,8 @@ use quorate_log::{Block, Entries, Limits, RecordError};
 
 use super::frame::{Encoded, FRAME_HEADER_BYTES, RawFrame, Shared};
 use crate::replica::{
-    Forward, ForwardNumber, ForwardOutcome, ForwardReply, Frame, HeadsError, RefusalCode, heads,
+    Chunk, Forward, ForwardNumber, ForwardOutcome, ForwardReply, Frame, HeadsError, Letter,
+    RefusalCode, heads,
 };
 use crate::sessions::{SessionFault, SessionId, SessionRequest, Stamp};
 use crate::wire::{Reader, WireError};
@@ -175,19 +176,26 @@ pub struct TooLarge {
 pub fn encode(frame: Frame, limits: FrameLimits) -> Result<Packed, TooLarge> {
     let whole = |encoded| Packed { encoded, trimmed: false };
     let packed = match frame {
-        Frame::Raft { envelope, entries } => match &envelope.message {
-            Message::Append(append) => return encode_append(&envelope, append, entries, limits),
-            _ => whole(encode_small(&envelope)),
-        },
-        Frame::Chunk { envelope, data } => {
+        Frame::Raft(letter) => {
+            let Letter { envelope, entries } = *letter;
+            match &envelope.message {
+                Message::Append(append) => {
+                    return encode_append(&envelope, append, entries, limits);
+                }
+                _ => whole(encode_small(&envelope)),
+            }
+        }
+        Frame::Chunk(chunk) => {
+            let Chunk { envelope, data } = *chunk;
             let Message::SnapshotChunk(chunk) = &envelope.message else {
                 unreachable!("a frame with a piece of a snapshot says which one it is")
             };
             let encoded = snapshot::encode_chunk(&envelope, chunk, data);
             return fitting(whole(encoded), BULK_FRAME_BYTES);
         }
-        Frame::Forward(forward) => whole(encode_forward(forward)),
-        Frame::ForwardReply(ForwardReply { number, outcome }) => {
+        Frame::Forward(forward) => whole(encode_forward(*forward)),
+        Frame::ForwardReply(reply) => {
+            let ForwardReply { number, outcome } = *reply;
             let fits = match &outcome {
                 ForwardOutcome::Applied(reply) => reply.len() <= limits.frame_bytes() - HEAD_BYTES,
                 ForwardOutcome::Refused(_)
@@ -366,7 +374,7 @@ pub fn decode(frame: RawFrame<'_>, ends: Ends, limits: FrameLimits) -> Result<Fr
     let mut reader = Reader::new(frame.body);
     match frame.kind {
         kind::FORWARD | kind::FORWARD_OF_SESSION | kind::SESSION_REQUEST => {
-            Ok(Frame::Forward(decode_forward(&mut reader, frame.kind)?))
+            Ok(Frame::forward(decode_forward(&mut reader, frame.kind)?))
         }
         kind::FORWARD_REPLY => {
             let number = ForwardNumber(reader.u64("number")?);
@@ -387,7 +395,7 @@ pub fn decode(frame: RawFrame<'_>, ends: Ends, limits: FrameLimits) -> Result<Fr
                 }
             };
             reader.finish("reply to a forwarded call")?;
-            Ok(Frame::ForwardReply(ForwardReply { number, outcome }))
+            Ok(Frame::forward_reply(number, outcome))
         }
         kind::REQUEST_VOTE..=kind::SNAPSHOT_REPLY => {
             let term = Term(reader.u64("term")?);
@@ -399,8 +407,8 @@ pub fn decode(frame: RawFrame<'_>, ends: Ends, limits: FrameLimits) -> Result<Fr
             };
             reader.finish("message")?;
             let Ends { me: to, peer: from, boot } = ends;
-            let envelope = Box::new(Envelope { from, boot, to, term, request, message });
-            Ok(Frame::Raft { envelope, entries })
+            let envelope = Envelope { from, boot, to, term, request, message };
+            Ok(Frame::raft(envelope, entries))
         }
         kind::SNAPSHOT_CHUNK => Err(CodecError::WrongChannel(frame.kind)),
         other => Err(CodecError::Kind(other)),

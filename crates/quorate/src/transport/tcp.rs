@@ -234,8 +234,8 @@ impl Transport {
             return Err(SendError::NotConnected(to));
         }
         let chunk = match &frame {
-            Frame::Chunk { envelope, .. } => Some(envelope.request),
-            Frame::Raft { .. } | Frame::Forward(_) | Frame::ForwardReply(_) => None,
+            Frame::Chunk(chunk) => Some(chunk.envelope.request),
+            Frame::Raft(_) | Frame::Forward(_) | Frame::ForwardReply(_) => None,
         };
         let packed = codec::encode(frame, shared.config.frame_limits())?;
         if let Some(request) = chunk {

@@ -1,7 +1,7 @@
 //! The straight lines of the steady state beside the general code: a twin of the node takes each
 //! input on the short way, where that is open to it, and must be and ask for the same.
 
-use quorate_core::{Effect, Input, Instant, Message, Raft};
+use quorate_core::{Effect, Input, Instant, Message, Persist, Raft, Send};
 
 /// Whether the input was one for a straight line.
 ///
@@ -33,30 +33,39 @@ fn step(twin: &mut Raft, now: Instant, input: &Input) -> Option<Vec<Effect>> {
                     return None;
                 }
                 let before = twin.clone();
-                let Some(followed) = twin.follow_on(now, &mut envelope, run) else {
+                let Some(after) = twin.follow_on(now, &mut envelope, run) else {
                     assert!(before == *twin, "what is not taken changes nothing");
                     return None;
                 };
-                asked.extend(followed.apply.map(|(first, last)| Effect::Apply { first, last }));
-                asked.extend(followed.persist.map(Effect::Persist));
-                let send = |after| Effect::Send(quorate_core::Send { envelope, after });
-                asked.extend(followed.reply.map(send));
+                asked.extend(apply(&before, twin));
+                asked.extend(run.map(|run| {
+                    Effect::Persist(Persist {
+                        token: after.expect("a write has a token"),
+                        hard_state: None,
+                        truncate_from: None,
+                        append: Some((run.first, run.last())),
+                        commit: twin.commit(),
+                    })
+                }));
+                if envelope.message.is_reply() {
+                    asked.push(Effect::Send(Send { envelope, after }));
+                }
                 return Some(asked);
             }
             let before = twin.clone();
-            let Some(settled) = twin.acknowledged(now, &envelope) else {
+            if !twin.acknowledged(now, &envelope) {
                 assert!(before == *twin, "what is not taken changes nothing");
                 return None;
-            };
-            asked.extend(settled.apply.map(|(first, last)| Effect::Apply { first, last }));
+            }
+            asked.extend(apply(&before, twin));
         }
         Input::Persisted(token) => {
             let before = twin.clone();
-            let Some(settled) = twin.written(now, *token) else {
+            if !twin.written(now, *token) {
                 assert!(before == *twin, "what is not taken changes nothing");
                 return None;
-            };
-            asked.extend(settled.apply.map(|(first, last)| Effect::Apply { first, last }));
+            }
+            asked.extend(apply(&before, twin));
         }
         Input::Flush => {
             let before = twin.clone();
@@ -68,4 +77,10 @@ fn step(twin: &mut Raft, now: Instant, input: &Input) -> Option<Vec<Effect>> {
         _ => return None,
     }
     Some(asked)
+}
+
+/// What a step lets be executed.
+fn apply(before: &Raft, after: &Raft) -> Option<Effect> {
+    let (first, last) = (before.executable_through().next(), after.executable_through());
+    (first <= last).then_some(Effect::Apply { first, last })
 }

@@ -68,20 +68,20 @@ impl core::fmt::Display for Traffic {
 }
 
 /// Whether a frame answers another.
-pub(crate) const fn is_reply(frame: &Frame) -> bool {
+pub(crate) fn is_reply(frame: &Frame) -> bool {
     match frame {
-        Frame::Raft { envelope, .. } => envelope.message.is_reply(),
-        Frame::Forward(_) | Frame::Chunk { .. } => false,
+        Frame::Raft(letter) => letter.envelope.message.is_reply(),
+        Frame::Forward(_) | Frame::Chunk(_) => false,
         Frame::ForwardReply(_) => true,
     }
 }
 
-const fn is_notice(frame: &Frame) -> bool {
+fn is_notice(frame: &Frame) -> bool {
     match frame {
-        Frame::Raft { envelope, .. } => match &envelope.message {
+        Frame::Raft(letter) => match &letter.envelope.message {
             Message::Append(append) => !append.wants_reply,
             _ => false,
         },
-        Frame::Forward(_) | Frame::ForwardReply(_) | Frame::Chunk { .. } => false,
+        Frame::Forward(_) | Frame::ForwardReply(_) | Frame::Chunk(_) => false,
     }
 }

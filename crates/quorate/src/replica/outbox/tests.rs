@@ -13,19 +13,20 @@ fn id(number: u64) -> NodeId {
     NodeId::new(number).expect("not zero")
 }
 
-fn envelope(to: u64, request: u64, message: Message) -> Box<Envelope> {
+fn letter(to: u64, request: u64, message: Message) -> Box<Letter> {
     let (boot, term) = (BootCounter(1), Term(3));
     let request = RequestId(request);
-    Box::new(Envelope { from: id(9), boot, to: id(to), term, request, message })
+    let envelope = Envelope { from: id(9), boot, to: id(to), term, request, message };
+    Box::new(Letter { envelope, entries: Few::new() })
 }
 
 fn vote(to: u64, request: u64, after: Option<u64>) -> Slot {
     let reply = VoteReply { campaign: Term(3), pre_vote: false, granted: true };
-    let envelope = envelope(to, request, Message::VoteReply(reply));
-    Slot { envelope, after: after.map(PersistToken), payload: Payload::Ready(Few::new()) }
+    let letter = letter(to, request, Message::VoteReply(reply));
+    Slot { letter, after: after.map(PersistToken), reading: None }
 }
 
-fn append(to: u64, request: u64, runs: Few<Run>) -> Box<Envelope> {
+fn append(to: u64, request: u64, runs: Few<Run>) -> Box<Letter> {
     let prev = EntryId::new(Index(runs.first().map_or(4, |run| run.first.0 - 1)), Term(2));
     let append = Append {
         prev,
@@ -35,12 +36,11 @@ fn append(to: u64, request: u64, runs: Few<Run>) -> Box<Envelope> {
         wants_reply: true,
         runs,
     };
-    envelope(to, request, Message::Append(append))
+    letter(to, request, Message::Append(append))
 }
 
 fn heartbeat(to: u64, request: u64) -> Slot {
-    let envelope = append(to, request, Few::new());
-    Slot { envelope, after: None, payload: Payload::Ready(Few::new()) }
+    Slot { letter: append(to, request, Few::new()), after: None, reading: None }
 }
 
 fn entries(first: u64, term: u64, count: u64) -> Entries {
@@ -59,21 +59,20 @@ fn runs(first: u64, term: u64, count: u32) -> Few<Run> {
 
 /// An append of entries that are read back.
 fn reading(to: u64, request: u64, ticket: u64, first: u64, count: u32) -> Slot {
-    let envelope = append(to, request, runs(first, 2, count));
-    let (ticket, rest, bytes) = (Ticket(ticket), Few::new(), 55 * count as usize);
-    Slot { envelope, after: None, payload: Payload::Reading { ticket, rest, bytes } }
+    let letter = append(to, request, runs(first, 2, count));
+    Slot { letter, after: None, reading: Some((Ticket(ticket), 55 * count as usize)) }
 }
 
 /// An append of entries that are at hand.
 fn ready(to: u64, request: u64, first: u64, count: u32) -> Slot {
-    let envelope = append(to, request, runs(first, 2, count));
-    let payload = Payload::Ready(Few::one(entries(first, 2, u64::from(count))));
-    Slot { envelope, after: None, payload }
+    let mut letter = append(to, request, runs(first, 2, count));
+    letter.entries = Few::one(entries(first, 2, u64::from(count)));
+    Slot { letter, after: None, reading: None }
 }
 
-fn sent(effect: ReplicaEffect) -> (Box<Envelope>, Few<Entries>) {
+fn sent(effect: ReplicaEffect) -> Letter {
     match effect {
-        ReplicaEffect::Send { frame: Frame::Raft { envelope, entries }, .. } => (envelope, entries),
+        ReplicaEffect::Send { frame: Frame::Raft(letter), .. } => *letter,
         other => panic!("{other:?} is no message of the protocol"),
     }
 }
@@ -108,7 +107,7 @@ impl Rig {
     }
 
     fn out(&mut self) -> Vec<u64> {
-        self.released.drain(..).map(|effect| sent(effect).0.request.0).collect()
+        self.released.drain(..).map(|effect| sent(effect).envelope.request.0).collect()
     }
 
     fn dropped(&mut self) -> Vec<u64> {
@@ -154,9 +153,7 @@ fn appends_to_one_peer_keep_their_order_behind_a_read_back() {
 fn a_read_back_and_the_rest_at_hand_leave_together() {
     let mut rig = Rig::new(1 << 20);
     let mut slot = reading(1, 10, 1, 5, 3);
-    if let Payload::Reading { rest, .. } = &mut slot.payload {
-        rest.push(entries(7, 2, 1));
-    }
+    slot.letter.entries.push(entries(7, 2, 1));
     assert_eq!(rig.push(slot), [0; 0]);
     rig.outbox.fulfil(
         Ticket(1),
@@ -164,8 +161,8 @@ fn a_read_back_and_the_rest_at_hand_leave_together() {
         &mut rig.released,
         &mut rig.dropped,
     );
-    let (_, slices) = sent(rig.released.pop().expect("it left"));
-    let indices = slices.iter().flat_map(|slice| slice.iter().map(|e| e.id.index.0));
+    let letter = sent(rig.released.pop().expect("it left"));
+    let indices = letter.entries.iter().flat_map(|slice| slice.iter().map(|e| e.id.index.0));
     assert_eq!(indices.collect::<Vec<_>>(), [5, 6, 7]);
 }
 

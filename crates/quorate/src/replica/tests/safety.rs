@@ -26,20 +26,20 @@ fn append(from: u64, to: NodeId, term: u64, prev: EntryId, entries: Vec<Entries>
         wants_reply: true,
         runs: Few::new(),
     });
-    let envelope = Box::new(Envelope {
+    let envelope = Envelope {
         from: id(from),
         boot: BootCounter(1),
         to,
         term: Term(term),
         request: RequestId(1 << 40 | 77),
         message,
-    });
-    Frame::Raft { envelope, entries: entries.into() }
+    };
+    Frame::raft(envelope, entries.into())
 }
 
 fn accepted(frame: &Frame) -> Option<Index> {
-    let Frame::Raft { envelope, .. } = frame else { return None };
-    match envelope.message {
+    let Frame::Raft(letter) = frame else { return None };
+    match letter.envelope.message {
         Message::AppendReply(AppendReply::Accepted { matched }) => Some(matched),
         _ => None,
     }
@@ -101,7 +101,7 @@ fn a_truncated_proposal_that_was_only_written_is_unknown() {
         .sent
         .iter()
         .filter_map(|(from, to, frame)| match frame {
-            Frame::Raft { envelope, .. } if *from == me => Some((*to, envelope.request)),
+            Frame::Raft(letter) if *from == me => Some((*to, letter.envelope.request)),
             _ => None,
         })
         .collect();
@@ -126,8 +126,8 @@ fn a_truncated_proposal_that_was_only_written_is_unknown() {
 fn heads_that_contradict_the_entries_count_for_nothing() {
     let mut world = World::new(3);
     let mut frame = append(2, id(1), 3, EntryId::ZERO, vec![block(1, 3, &["a", "b"])]);
-    if let Frame::Raft { envelope, .. } = &mut frame
-        && let Message::Append(append) = &mut envelope.message
+    if let Frame::Raft(letter) = &mut frame
+        && let Message::Append(append) = &mut letter.envelope.message
     {
         append.runs = Few::one(Run::new(Index(1), 5, Term(2), EntryKind::Command, 10));
     }
@@ -135,8 +135,8 @@ fn heads_that_contradict_the_entries_count_for_nothing() {
     assert_eq!(world.hosts[0].replica.last(), Index(2));
     assert_eq!(world.hosts[0].replica.raft.term_at(Index(2)), Some(Term(3)));
     let mut frame = append(2, id(1), 3, EntryId::new(Index(2), Term(3)), Vec::new());
-    if let Frame::Raft { envelope, .. } = &mut frame
-        && let Message::Append(append) = &mut envelope.message
+    if let Frame::Raft(letter) = &mut frame
+        && let Message::Append(append) = &mut letter.envelope.message
     {
         append.runs = Few::one(Run::new(Index(3), 5, Term(3), EntryKind::Command, 10));
     }
@@ -182,7 +182,7 @@ fn a_forward_of_an_earlier_boot_is_dropped_even_by_a_leader() {
     let leader = world.leader();
     let forward = |boot: u64, number: u64| ReplicaInput::Frame {
         from: id(9),
-        frame: Frame::Forward(Forward {
+        frame: Frame::forward(Forward {
             to_boot: BootCounter(boot),
             number: ForwardNumber(number),
             stamp: Stamp::None,
@@ -241,7 +241,7 @@ fn a_node_that_does_not_lead_refuses_a_forward_and_the_call_waits_for_the_leader
     let number = forward.number;
     world.tell(other, ReplicaInput::Frame { from, frame: Frame::Forward(forward) });
     let outcome = ForwardOutcome::Refused(RefusalCode::NotLeader);
-    let reply = Frame::ForwardReply(ForwardReply { number, outcome });
+    let reply = Frame::forward_reply(number, outcome);
     assert!(world.sent.iter().any(|(_, to, f)| *to == from && *f == reply), "it says so");
     let peer = world.hosts[leader].id;
     world.wire.clear();
@@ -268,7 +268,7 @@ fn frames_in_another_name_and_answers_from_others_are_dropped() {
     });
     let outcome = ForwardOutcome::Applied(b"forged".to_vec());
     let number = number.expect("it was forwarded");
-    let frame = Frame::ForwardReply(ForwardReply { number, outcome });
+    let frame = Frame::forward_reply(number, outcome);
     let from = world.hosts[other].id;
     world.tell(follower, ReplicaInput::Frame { from, frame });
     assert!(world.hosts[follower].ended.is_empty());
@@ -312,7 +312,7 @@ fn entries_read_back_are_attached_only_to_the_append_that_names_them() {
     world.tell(leader, ReplicaInput::LogRead { ticket, outcome: Ok(vec![other]) });
     assert_eq!(world.hosts[leader].replica.counters().attach_mismatches, 1);
     let carries =
-        |frame: &Frame| matches!(frame, Frame::Raft { entries, .. } if !entries.is_empty());
+        |frame: &Frame| matches!(frame, Frame::Raft(letter) if !letter.entries.is_empty());
     assert!(!world.sent.iter().any(|(_, _, frame)| carries(frame)), "nothing of it is sent");
     world.hosts[leader].holds_reads = false;
     world.until("it to catch up", |w| w.hosts[away].applied.len() == 10);

@@ -257,18 +257,18 @@ fn a_piece_without_its_bytes_is_none() {
         .sent
         .iter()
         .filter_map(|(from, to, frame)| match frame {
-            Frame::Chunk { envelope, data } => Some((*from, *to, envelope.clone(), data.clone())),
+            Frame::Chunk(chunk) => Some((*from, *to, (**chunk).clone())),
             _ => None,
         })
         .collect();
     assert!(pieces.len() > 3, "it came in pieces");
-    for (from, to, envelope, data) in pieces {
+    for (from, to, Chunk { envelope, data }) in pieces {
         assert!(data.len() <= 64, "no larger than they may be");
         let at = world.hosts.iter().position(|host| host.id == to).unwrap();
         let dropped = world.hosts[at].replica.counters().frames_dropped;
-        let bare = Frame::Raft { envelope: envelope.clone(), entries: Few::new() };
+        let bare = Frame::raft(envelope.clone(), Few::new());
         world.tell(at, ReplicaInput::Frame { from, frame: bare });
-        let short = Frame::Chunk { envelope, data: Arc::new(data[1..].to_vec()) };
+        let short = Frame::chunk(envelope, Arc::new(data[1..].to_vec()));
         world.tell(at, ReplicaInput::Frame { from, frame: short });
         assert_eq!(world.hosts[at].replica.counters().frames_dropped, dropped + 2);
     }

@@ -74,6 +74,6 @@ pub(super) fn decode_chunk(frame: RawFrame<'_>, ends: Ends) -> Result<Frame, Cod
     }
     let Ends { me: to, peer: from, boot } = ends;
     let message = Message::SnapshotChunk(chunk);
-    let envelope = Box::new(Envelope { from, boot, to, term, request, message });
-    Ok(Frame::Chunk { envelope, data: Arc::new(data.to_vec()) })
+    let envelope = Envelope { from, boot, to, term, request, message };
+    Ok(Frame::chunk(envelope, Arc::new(data.to_vec())))
 }

@@ -26,7 +26,7 @@ fn envelope(message: Message) -> Envelope {
 }
 
 fn raft(message: Message) -> Frame {
-    Frame::Raft { envelope: Box::new(envelope(message)), entries: Few::new() }
+    Frame::raft(envelope(message), Few::new())
 }
 
 fn roster() -> Vec<u8> {
@@ -66,7 +66,7 @@ fn append(prev: EntryId, entries: Vec<Entries>) -> Frame {
         wants_reply: true,
         runs: heads(&entries).unwrap(),
     };
-    Frame::Raft { envelope: Box::new(envelope(Message::Append(append))), entries: entries.into() }
+    Frame::raft(envelope(Message::Append(append)), entries.into())
 }
 
 fn packed(frame: Frame) -> (Vec<u8>, bool) {
@@ -90,8 +90,8 @@ fn snapshot() -> SnapshotId {
 fn chunk(offset: u64, data: &[u8]) -> Frame {
     let bytes = u32::try_from(data.len()).expect("tests use small chunks");
     let chunk = SnapshotChunk { id: snapshot(), offset, bytes };
-    let envelope = Box::new(envelope(Message::SnapshotChunk(chunk)));
-    Frame::Chunk { envelope, data: Arc::new(data.to_vec()) }
+    let envelope = envelope(Message::SnapshotChunk(chunk));
+    Frame::chunk(envelope, Arc::new(data.to_vec()))
 }
 
 fn decoded_bulk(bytes: &[u8]) -> Result<Frame, CodecError> {
@@ -107,7 +107,7 @@ fn samples() -> Vec<Frame> {
     let (number, session) = (ForwardNumber(42), SessionId(77));
     let of_session = |session, request| {
         let (stamp, command) = (Stamp::Session { session, request }, Arc::default());
-        Frame::Forward(Forward { to_boot: BootCounter(3), number, stamp, command })
+        Frame::forward(Forward { to_boot: BootCounter(3), number, stamp, command })
     };
     let mut frames = vec![
         raft(Message::AppendReply(AppendReply::Accepted { matched: Index(8) })),
@@ -121,13 +121,13 @@ fn samples() -> Vec<Frame> {
         raft(Message::SnapshotReply(SnapshotReply { id: snapshot(), received: 1000 })),
         append(last, Vec::new()),
         append(EntryId::new(Index(4), Term(2)), vec![commands(5, 3, &[10, 0, 3])]),
-        Frame::Forward(Forward {
+        Frame::forward(Forward {
             to_boot: BootCounter(3),
             number,
             stamp: Stamp::None,
             command: Arc::new(b"command".to_vec()),
         }),
-        Frame::Forward(Forward {
+        Frame::forward(Forward {
             to_boot: BootCounter(3),
             number,
             stamp: Stamp::Command { session, sequence: 8, acknowledged: 5 },
@@ -136,19 +136,10 @@ fn samples() -> Vec<Frame> {
         of_session(SessionId::NONE, SessionRequest::Open { ttl_ms: 600_000 }),
         of_session(session, SessionRequest::KeepAlive),
         of_session(session, SessionRequest::Close),
-        Frame::ForwardReply(ForwardReply {
-            number,
-            outcome: ForwardOutcome::Faulted(SessionFault::Expired),
-        }),
-        Frame::ForwardReply(ForwardReply { number, outcome: ForwardOutcome::Unknown }),
-        Frame::ForwardReply(ForwardReply {
-            number,
-            outcome: ForwardOutcome::Applied(b"reply".to_vec()),
-        }),
-        Frame::ForwardReply(ForwardReply {
-            number,
-            outcome: ForwardOutcome::Refused(RefusalCode::Overloaded),
-        }),
+        Frame::forward_reply(number, ForwardOutcome::Faulted(SessionFault::Expired)),
+        Frame::forward_reply(number, ForwardOutcome::Unknown),
+        Frame::forward_reply(number, ForwardOutcome::Applied(b"reply".to_vec())),
+        Frame::forward_reply(number, ForwardOutcome::Refused(RefusalCode::Overloaded)),
     ];
     for (one, other) in [(false, false), (false, true), (true, false), (true, true)] {
         let campaign = Term(9);
@@ -255,8 +246,8 @@ fn a_chunk_above_the_limit_is_not_sent() {
     let of = |length: usize| {
         let bytes = u32::try_from(length).expect("it fits");
         let chunk = SnapshotChunk { id, offset: 0, bytes };
-        let envelope = Box::new(envelope(Message::SnapshotChunk(chunk)));
-        encode(Frame::Chunk { envelope, data: Arc::new(vec![0; length]) }, limits())
+        let envelope = envelope(Message::SnapshotChunk(chunk));
+        encode(Frame::chunk(envelope, Arc::new(vec![0; length])), limits())
     };
     let largest = of(MAX_CHUNK_BYTES).expect("it fits").encoded.to_vec();
     assert!(decoded_bulk(&largest).is_ok());
@@ -270,17 +261,16 @@ fn the_receiver_makes_the_runs_itself() {
         entries(5, 3, &[(EntryKind::Opening, Vec::new()), (EntryKind::Membership, roster())]),
         commands(7, 4, &[1, 2, 3]),
     ];
-    let Frame::Raft { mut envelope, entries } = append(EntryId::new(Index(4), Term(2)), slices)
-    else {
+    let Frame::Raft(mut letter) = append(EntryId::new(Index(4), Term(2)), slices) else {
         panic!("an append")
     };
-    if let Message::Append(append) = &mut envelope.message {
+    let entries = letter.entries.clone();
+    if let Message::Append(append) = &mut letter.envelope.message {
         append.runs = Few::one(Run::new(Index(5), 5, Term(9), EntryKind::Command, 1));
     }
-    let (bytes, _) = packed(Frame::Raft { envelope, entries: entries.clone() });
-    let Frame::Raft { envelope, entries: received } = decoded(&bytes).unwrap() else {
-        panic!("an append")
-    };
+    let (bytes, _) = packed(Frame::Raft(letter));
+    let Frame::Raft(letter) = decoded(&bytes).unwrap() else { panic!("an append") };
+    let Letter { envelope, entries: received } = *letter;
     let Message::Append(append) = &envelope.message else { panic!("an append") };
     assert_eq!(append.runs, heads(&entries).unwrap());
     let members = append.runs[1].membership.as_ref().unwrap();
@@ -336,8 +326,8 @@ fn an_append_above_a_mebibyte_is_cut_to_what_fits() {
     ] {
         let (bytes, trimmed) = packed(append(prev, slices));
         assert!(trimmed && bytes.len() <= CONTROL_FRAME_BYTES);
-        let Frame::Raft { envelope, .. } = decoded(&bytes).unwrap() else { panic!("an append") };
-        let Message::Append(append) = envelope.message else { panic!("an append") };
+        let Frame::Raft(letter) = decoded(&bytes).unwrap() else { panic!("an append") };
+        let Message::Append(append) = letter.envelope.message else { panic!("an append") };
         assert_eq!(append.end(), Index(6));
     }
 }
@@ -348,8 +338,8 @@ fn one_entry_above_a_mebibyte_travels_alone() {
     for (sizes, expected) in [(vec![3_000_000], false), (vec![3_000_000, 1], true)] {
         let (bytes, trimmed) = packed(append(prev, vec![commands(5, 3, &sizes)]));
         assert_eq!(trimmed, expected);
-        let Frame::Raft { envelope, .. } = decoded(&bytes).unwrap() else { panic!("an append") };
-        let Message::Append(append) = envelope.message else { panic!("an append") };
+        let Frame::Raft(letter) = decoded(&bytes).unwrap() else { panic!("an append") };
+        let Message::Append(append) = letter.envelope.message else { panic!("an append") };
         assert_eq!(append.end(), Index(5));
     }
     let behind = vec![commands(5, 3, &[1]), commands(6, 3, &[3_000_000])];
@@ -368,12 +358,12 @@ fn what_exceeds_every_limit_is_not_sent() {
     let command = Arc::new(vec![0; 5 << 20]);
     let number = ForwardNumber(1);
     let forward = Forward { to_boot: BootCounter(1), number, stamp: Stamp::None, command };
-    let error = encode(Frame::Forward(forward), limits()).unwrap_err();
+    let error = encode(Frame::forward(forward), limits()).unwrap_err();
     assert!(error.to_string().contains("the limit is 4194432"), "{error}");
     let outcome = ForwardOutcome::Applied(vec![0; 5 << 20]);
-    let (bytes, trimmed) = packed(Frame::ForwardReply(ForwardReply { number, outcome }));
+    let (bytes, trimmed) = packed(Frame::forward_reply(number, outcome));
     assert!(trimmed);
-    let expected = Frame::ForwardReply(ForwardReply { number, outcome: ForwardOutcome::Unknown });
+    let expected = Frame::forward_reply(number, ForwardOutcome::Unknown);
     assert_eq!(decoded(&bytes), Ok(expected), "it was applied, but nobody can say what came of it");
 }
 
@@ -385,7 +375,7 @@ fn bodies_end_where_they_should_and_know_their_values() {
         let open_end = matches!(kind, kind::APPEND | kind::FORWARD | kind::FORWARD_OF_SESSION)
             || matches!(
                 &frame,
-                Frame::ForwardReply(ForwardReply { outcome: ForwardOutcome::Applied(_), .. })
+                Frame::ForwardReply(reply) if matches!(reply.outcome, ForwardOutcome::Applied(_))
             );
         for end in 0..body.len() {
             let raw = RawFrame { kind, body: &body[..end], bytes: FRAME_HEADER_BYTES + 1 + end };
@@ -423,7 +413,8 @@ proptest! {
     ) {
         let raw = RawFrame { kind, body: &body, bytes: body.len() + 9 };
         let _decoded = decode(raw, ends(), limits());
-        if let Ok(Frame::Chunk { envelope, data }) = decode_bulk(raw, ends()) {
+        if let Ok(Frame::Chunk(chunk)) = decode_bulk(raw, ends()) {
+            let Chunk { envelope, data } = *chunk;
             let Message::SnapshotChunk(chunk) = envelope.message else { panic!("a chunk") };
             prop_assert!(chunk.is_well_formed() && chunk.bytes as usize == data.len());
         }

@@ -141,7 +141,8 @@ fn a_frame_cannot_name_another_sender_or_boot() {
         let bytes = codec::encode(forged, config().frame_limits()).unwrap().encoded.to_vec();
         stream.write_all(&bytes).await.unwrap();
         let frames = two.frames(1).await;
-        let Frame::Raft { envelope, .. } = &frames[0] else { panic!("a message") };
+        let Frame::Raft(letter) = &frames[0] else { panic!("a message") };
+        let envelope = &letter.envelope;
         assert_eq!((envelope.from, envelope.boot), (id(3), BootCounter(1)));
     });
 }

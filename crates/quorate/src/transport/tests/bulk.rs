@@ -17,9 +17,9 @@ fn snapshot() -> SnapshotId {
 fn chunk(from: Caller, to: NodeId, number: u64, bytes: usize) -> Frame {
     let size = u32::try_from(bytes).unwrap();
     let chunk = SnapshotChunk { id: snapshot(), offset: number * bytes as u64, bytes: size };
-    let envelope = Box::new(envelope(from, to, number, Message::SnapshotChunk(chunk)));
+    let envelope = envelope(from, to, number, Message::SnapshotChunk(chunk));
     let fill = u8::try_from(number % 251).unwrap();
-    Frame::Chunk { envelope, data: Arc::new(vec![fill; bytes]) }
+    Frame::chunk(envelope, Arc::new(vec![fill; bytes]))
 }
 
 fn encoded(frame: Frame) -> Vec<u8> {
@@ -375,7 +375,7 @@ fn a_chunk_beyond_the_end_of_its_snapshot_ends_it() {
     let id_of = SnapshotId { bytes: 1999, ..snapshot() };
     let piece = SnapshotChunk { id: id_of, offset: 1000, bytes: 1000 };
     let message = envelope(caller(3, 1), id(2), 1, Message::SnapshotChunk(piece));
-    let frame = Frame::Chunk { envelope: Box::new(message), data: Arc::new(vec![1; 1000]) };
+    let frame = Frame::chunk(message, Arc::new(vec![1; 1000]));
     bulk_ends_with(&encoded(frame), false, |counts| counts.bad_messages, 0);
 }
 

@@ -184,8 +184,7 @@ fn envelope(from: Caller, to: NodeId, request: u64, message: Message) -> Envelop
 /// A small frame that is told from others by its number.
 fn notice(from: Caller, to: NodeId, number: u64) -> Frame {
     let message = Message::AppendReply(AppendReply::Accepted { matched: Index(number) });
-    let envelope = Box::new(envelope(from, to, number, message));
-    Frame::Raft { envelope, entries: Few::new() }
+    Frame::raft(envelope(from, to, number, message), Few::new())
 }
 
 fn append(from: Caller, to: NodeId, sizes: &[usize]) -> Frame {
@@ -203,8 +202,7 @@ fn append(from: Caller, to: NodeId, sizes: &[usize]) -> Frame {
         wants_reply: true,
         runs: heads(&entries).unwrap(),
     };
-    let envelope = Box::new(envelope(from, to, 1, Message::Append(append)));
-    Frame::Raft { envelope, entries }
+    Frame::raft(envelope(from, to, 1, Message::Append(append)), entries)
 }
 
 /// Opens a connection to `peer` by hand and says hello.
