@@ -39,6 +39,7 @@ pub mod invariants;
 pub mod linearizable;
 mod liveness;
 pub mod model;
+pub mod page;
 pub mod queue;
 pub mod regression;
 mod report;

@@ -78,7 +78,7 @@ function laneTip(x, y, time) {
   const hit = laneTargets.find((one) => x >= one.x - 2 && x <= one.x + one.width + 2 && y >= one.y && y <= one.y + one.tall);
   if (!hit) return null;
   const { asked, ended } = hit.operation;
-  const first = `c${asked.client} asks n${asked.node}: ${asked.what}\nat ${seconds(asked.at)} s`;
+  const first = `c${asked.client} asks ${named(asked.node)}: ${asked.what}\nat ${seconds(asked.at)} s`;
   if (!ended) return `${first}\nnever ended`;
   const took = ((ended.at - asked.at) / 1e6).toFixed(1);
   return `${first}\n${ended.outcome} after ${took} ms${ended.what ? `: ${ended.what}` : ""}${ended.at > time ? " (later)" : ""}`;

@@ -45,7 +45,7 @@ function paintTimeline() {
   paintScale(context, top, room);
   stretches.forEach((parts, at) => {
     const y = top + at * height;
-    if (height >= 8) label(context, `n${at + 1}`, 6, y + height / 2, { size: Math.min(10, height), color: colors.soft });
+    if (height >= 8) label(context, named(at + 1), 6, y + height / 2, { size: Math.min(10, height), color: colors.soft });
     for (const part of parts) paintStretch(context, part, y, height);
   });
   for (const pause of pauses) {

@@ -10,6 +10,8 @@ const FRAME_STYLES = [
   { name: "vote", color: "#c2559d", kinds: ["vote", "vote-reply"], size: 6 },
   { name: "pre-vote", color: "#e08a2e", kinds: ["pre-vote", "pre-vote-reply"], size: 5 },
   { name: "read", color: "#2fa57a", kinds: ["read-index", "read-index-reply"], size: 4 },
+  { name: "snapshot", color: "#8f9a2a", kinds: ["snapshot", "offer-snapshot", "snapshot-chunk", "snapshot-reply"], size: 6 },
+  { name: "call", color: "#8a6de0", kinds: ["call", "call-reply"], size: 5 },
   { name: "forwarded call", color: "#8a6de0", kinds: ["forward", "forward-reply"], size: 4 },
 ];
 const frameStyle = new Map();

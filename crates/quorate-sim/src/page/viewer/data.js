@@ -4,6 +4,10 @@ const raw = JSON.parse(document.getElementById("run").textContent);
 const header = raw.header;
 const NODES = header.nodes;
 const END = header.simulated;
+// Events number nodes from 1; a run of the lab names them from 0.
+const named = (node) => `n${node - (header.numbered_from === 0 ? 1 : 0)}`;
+// What is quicker than this is drawn as if it took so long.
+const SHORTEST = header.shortest_flight || 0;
 
 // Each event is [nanoseconds since the one before, kind, fields..]; fields that end in $ are texts.
 function decodeEvents() {
@@ -31,6 +35,16 @@ const flightsOf = new Map();
 const operations = [];
 const lanes = Array.from({ length: header.clients }, () => []);
 
+// When a flight is drawn: what is answered at once leaves when what it answers is seen to be there.
+const drawnUntil = new Map();
+function stretch(way) {
+  const { from, to } = way.event;
+  const seen = drawnUntil.get(`${to} ${from}`);
+  way.d0 = SHORTEST && seen && seen.t1 === way.t0 ? Math.max(way.t0, seen.d1) : way.t0;
+  way.d1 = Math.max(way.t1, way.d0 + SHORTEST);
+  if (SHORTEST) drawnUntil.set(`${from} ${to}`, way);
+}
+
 (function follow() {
   const byRequest = new Map();
   for (const event of events) {
@@ -38,7 +52,7 @@ const lanes = Array.from({ length: header.clients }, () => []);
       const ways = event.arrives.map((after) => ({ event, t0: event.at, t1: event.at + after, fate: null }));
       if (ways.length === 0) ways.push({ event, t0: event.at, t1: event.at + 12e6, fate: "lost" });
       flightsOf.set(event.frame, ways);
-      for (const way of ways) flights.push(way);
+      for (const way of ways) { stretch(way); flights.push(way); }
     } else if (event.event === "arrives") {
       const ways = flightsOf.get(event.frame) || [];
       const way = ways.find((one) => one.t1 === event.at) || ways[0];
@@ -60,7 +74,7 @@ const lanes = Array.from({ length: header.clients }, () => []);
 const SLICE = 50e6;
 const slices = Array.from({ length: Math.floor(END / SLICE) + 2 }, () => []);
 for (const flight of flights) {
-  const last = Math.min(slices.length - 1, Math.floor(flight.t1 / SLICE) + 4);
+  const last = Math.min(slices.length - 1, Math.floor(flight.d1 / SLICE) + 4);
   for (let at = Math.floor(flight.t0 / SLICE); at <= last; at += 1) slices[at].push(flight);
 }
 
@@ -78,7 +92,7 @@ const CATEGORIES = [
   { id: "roles", name: "roles", color: "#8a6de0", kinds: ["role", "votes"] },
   { id: "faults", name: "faults", color: "#d6584f", kinds: ["strikes", "network", "link", "dies", "opens", "starts", "disk-fails", "mended", "broken"] },
   { id: "logs", name: "logs", color: "#4e79d8", kinds: ["appends", "truncates", "commits", "applies"] },
-  { id: "disk", name: "disk", color: "#c9a227", kinds: ["persists", "fences", "reads-back", "snapshot"] },
+  { id: "disk", name: "disk", color: "#c9a227", kinds: ["saves", "persists", "fences", "reads-back", "snapshot"] },
   { id: "frames", name: "messages", color: "#2aa3b8", kinds: ["sends", "arrives"] },
   { id: "links", name: "connections", color: "#8793a5", kinds: ["connects", "closes"] },
   { id: "clients", name: "clients", color: "#2b9a66", kinds: ["asks", "ends", "clients-stop"] },
@@ -104,28 +118,29 @@ const SNAPSHOTS = {
 const ENDS = { answered: "is answered", refused: "is refused", unknown: "does not know" };
 
 const WORDS = {
-  opens: (e) => `n${e.node} opens its directory`,
-  starts: (e) => `n${e.node} starts, boot ${e.boot}, t${e.term}, last=${e.log.length ? span(e.log.at(-1)).replace(/.*\.\./, "") : "0@0"} commit=${e.commit}${e.torn ? ", torn tail cut" : ""}`,
-  dies: (e) => `n${e.node} dies${e.unsynced ? "; what was not synced is at risk" : ""}`,
-  role: (e) => `n${e.node} is ${e.role} in t${e.term}${e.leader ? ` under n${e.leader}` : ""}`,
-  votes: (e) => (e.vote ? `n${e.node} writes its vote for n${e.vote} in t${e.term}` : `n${e.node} writes t${e.term}`),
-  truncates: (e) => `n${e.node} cuts its log from ${e.from}`,
-  appends: (e) => `n${e.node} appends ${e.log.map(span).join(", ")}`,
-  persists: (e) => `n${e.node} has up to ${e.last} on disk`,
-  fences: (e) => `n${e.node} fences its log`,
-  "reads-back": (e) => `n${e.node} reads ${e.first}..${e.last} back${e.failed ? ", in vain" : ""}`,
-  snapshot: (e) => `n${e.node} ${SNAPSHOTS[e.step]} ${e.last}@${e.term}`,
-  commits: (e) => `n${e.node} commits up to ${e.reached}`,
-  applies: (e) => `n${e.node} applies up to ${e.reached}`,
-  "disk-fails": (e) => `n${e.node} stops: ${e.error}`,
-  sends: (e) => `n${e.from}→n${e.to} #${e.frame} sends ${frameWords(e)}${e.arrives.length === 0 ? ", lost" : e.arrives.length > 1 ? `, ${e.arrives.length} times` : ""}`,
-  arrives: (e) => `n${e.from}→n${e.to} #${e.frame} ${FATES[e.fate] || `takes ${e.sent ? frameWords(e.sent) : "it"}`}`,
-  connects: (e) => `n${e.node} connects with n${e.peer}`,
-  closes: (e) => `n${e.node} loses its connection with n${e.peer}`,
-  strikes: (e) => `${e.fault} strikes${e.node ? ` n${e.node}` : ""}${e.until ? ` until ${seconds(e.until)} s` : ""}`,
+  opens: (e) => `${named(e.node)} opens its directory`,
+  starts: (e) => `${named(e.node)} starts, boot ${e.boot}, t${e.term}, last=${e.log.length ? span(e.log.at(-1)).replace(/.*\.\./, "") : "0@0"} commit=${e.commit}${e.torn ? ", torn tail cut" : ""}`,
+  dies: (e) => `${named(e.node)} dies${e.unsynced ? "; what was not synced is at risk" : ""}`,
+  role: (e) => `${named(e.node)} is ${e.role} in t${e.term}${e.leader ? ` under ${named(e.leader)}` : ""}`,
+  votes: (e) => (e.vote && header.verdict ? `${named(e.node)} votes for ${named(e.vote)} in t${e.term}` : e.vote ? `${named(e.node)} writes its vote for ${named(e.vote)} in t${e.term}` : `${named(e.node)} writes t${e.term}`),
+  truncates: (e) => `${named(e.node)} cuts its log from ${e.from}`,
+  appends: (e) => `${named(e.node)} appends ${e.log.map(span).join(", ")}`,
+  saves: (e) => `${named(e.node)} saves ${e.bytes} bytes`,
+  persists: (e) => `${named(e.node)} has up to ${e.last} on disk`,
+  fences: (e) => `${named(e.node)} fences its log`,
+  "reads-back": (e) => `${named(e.node)} reads ${e.first}..${e.last} back${e.failed ? ", in vain" : ""}`,
+  snapshot: (e) => `${named(e.node)} ${SNAPSHOTS[e.step]} ${e.last}@${e.term}`,
+  commits: (e) => `${named(e.node)} commits up to ${e.reached}`,
+  applies: (e) => `${named(e.node)} applies up to ${e.reached}`,
+  "disk-fails": (e) => `${named(e.node)} stops: ${e.error}`,
+  sends: (e) => `${named(e.from)}→${named(e.to)} #${e.frame} sends ${frameWords(e)}${e.arrives.length === 0 ? ", lost" : e.arrives.length > 1 ? `, ${e.arrives.length} times` : ""}`,
+  arrives: (e) => `${named(e.from)}→${named(e.to)} #${e.frame} ${FATES[e.fate] || `takes ${e.sent ? frameWords(e.sent) : "it"}`}`,
+  connects: (e) => `${named(e.node)} connects with ${named(e.peer)}`,
+  closes: (e) => `${named(e.node)} loses its connection with ${named(e.peer)}`,
+  strikes: (e) => `${e.fault} strikes${e.node ? ` ${named(e.node)}` : ""}${e.until ? ` until ${seconds(e.until)} s` : ""}`,
   network: (e) => `the network is ${e.shape}`,
-  link: (e) => `link n${e.from}→n${e.to} ${LINKS[e.state]}`,
-  asks: (e) => `c${e.client} asks n${e.node} #${e.request} ${e.what}`,
+  link: (e) => `link ${named(e.from)}→${named(e.to)} ${LINKS[e.state]}`,
+  asks: (e) => `c${e.client} asks ${named(e.node)} #${e.request} ${e.what}`,
   ends: (e) => `c${e.client} #${e.request} ${ENDS[e.outcome]}${e.what ? `: ${e.what}` : ""}`,
   mended: () => "nothing goes wrong any more",
   "clients-stop": () => "clients stop",

@@ -90,21 +90,22 @@ function setTheme(name) {
 }
 
 function fillHead() {
-  element("seed").textContent = `seed ${header.seed}`;
+  element("seed").textContent = header.name ? `${header.name}, seed ${header.seed}` : `seed ${header.seed}`;
   const fact = (text, name) => element("facts").append(Object.assign(document.createElement("span"), { textContent: text, className: name || "" }));
-  if (header.broken) fact("a rule is broken", "bad"); else fact("all rules hold", "good");
-  fact(`${header.nodes} nodes`);
-  fact(`${header.clients} clients`);
-  fact(`${Math.round(END / 1e9)} s`);
-  fact(header.faults.length ? `${header.faults.length} kinds of faults` : "no faults");
+  if (header.broken) fact(header.verdict || "a rule is broken", "bad"); else fact(header.verdict || "all rules hold", "good");
+  const faults = header.faults.length ? `${header.faults.length} kinds of faults` : "no faults";
+  const facts = header.facts || [`${header.nodes} nodes`, `${header.clients} clients`, `${Math.round(END / 1e9)} s`, faults];
+  for (const text of facts) fact(text);
   element("replay").textContent = header.replay;
   element("replay").title = header.replay;
-  for (const [name, value] of Object.entries({ ...header.parameters, hash: header.hash, version: header.quorate })) {
+  const hash = header.hash ? { hash: header.hash } : {};
+  for (const [name, value] of Object.entries({ ...header.parameters, ...hash, version: header.quorate })) {
     const row = element("parameters").insertRow();
     row.insertCell().textContent = name;
     row.insertCell().textContent = String(value).replaceAll(",", ", ");
   }
-  for (const style of FRAME_STYLES) {
+  const flown = new Set(flights.map((flight) => styleOf(flight.event.kind)));
+  for (const style of FRAME_STYLES.filter((one) => flown.has(one))) {
     const mark = Object.assign(document.createElement("i"), { className: style.open ? "ringed" : "" });
     mark.style.background = style.color;
     mark.style.borderColor = style.color;
@@ -112,6 +113,8 @@ function fillHead() {
     item.append(mark, style.name);
     element("legend").append(item);
   }
+  // A lane needs only so much room, and the pictures above have use for the rest.
+  if (lanes.length <= 4) document.querySelector("main").style.gridTemplateRows = `minmax(0, 1fr) ${100 + 30 * lanes.length}px`;
   if (header.broken) fillBanner();
 }
 

@@ -97,16 +97,18 @@ function drawFlights(context, time, tail, places, size) {
   const near = slices[Math.max(0, Math.min(slices.length - 1, Math.floor(time / SLICE)))];
   let drawn = 0;
   for (const flight of near) {
-    if (flight.t0 > time || flight.t1 + tail < time || drawn > 400) continue;
+    if (flight.d0 > time || flight.d1 + tail < time || drawn > 400) continue;
     drawn += 1;
     const line = lane(places, size, flight.event.from, flight.event.to, 5);
     const style = styleOf(flight.event.kind);
-    const share = Math.min(1, (time - flight.t0) / Math.max(1, flight.t1 - flight.t0));
+    const share = Math.min(1, (time - flight.d0) / Math.max(1, flight.d1 - flight.d0));
     const isLost = flight.fate === "lost";
-    const reach = isLost ? share * 0.55 : share;
+    // What never left stops where the line is cut.
+    const stops = flight.fate === "cut-off" && flight.t1 === flight.t0;
+    const reach = isLost ? share * 0.55 : stops ? share * 0.5 : share;
     const x = line.x0 + (line.x1 - line.x0) * reach, y = line.y0 + (line.y1 - line.y0) * reach;
-    context.globalAlpha = time > flight.t1 ? Math.max(0, 1 - (time - flight.t1) / Math.max(1, tail)) : 1;
-    if ((isLost && share > 0.75) || (time > flight.t1 && ["cut-off", "corrupt", "nobody"].includes(flight.fate))) {
+    context.globalAlpha = time > flight.d1 ? Math.max(0, 1 - (time - flight.d1) / Math.max(1, tail)) : 1;
+    if ((isLost && share > 0.75) || (time > flight.d1 && ["cut-off", "corrupt", "nobody"].includes(flight.fate))) {
       drawCross(context, x, y, 4, colors.bad);
     } else {
       drawTail(context, line, reach, style.color);
@@ -170,7 +172,7 @@ function drawNode(context, node, place, size, time) {
     context.globalAlpha = 1;
   }
   const ink = leads ? "#ffffff" : isUp ? colors.text : colors.faint;
-  label(context, `n${node.number}`, x, y - 5, { size: 14, weight: 700, color: ink, align: "center" });
+  label(context, named(node.number), x, y - 5, { size: 14, weight: 700, color: ink, align: "center" });
   label(context, `t${node.term}`, x, y + 10, { size: 11, color: leads ? "#ffffff" : colors.soft, align: "center" });
   if (node.pausedUntil > time) {
     context.fillStyle = colors.warn;
@@ -208,7 +210,7 @@ function drawRing(state, time, tail) {
     drawNode(context, node, places[at], size, time);
     ringTargets.push({
       x: places[at].x, y: places[at].y, size,
-      text: `n${node.number}, ${node.role}, term ${node.term}${node.vote ? `, voted for n${node.vote}` : ""}\nboot ${node.boot}, last ${lastOf(node.log)}, on disk ${node.persisted}, commit ${node.commit}, applied ${node.applied}\n${node.deaths} deaths so far`,
+      text: `${named(node.number)}, ${node.role}, term ${node.term}${node.vote ? `, voted for ${named(node.vote)}` : ""}\nboot ${node.boot}, last ${lastOf(node.log)}, on disk ${node.persisted}, commit ${node.commit}, applied ${node.applied}\n${node.deaths} deaths so far`,
     });
   });
 }

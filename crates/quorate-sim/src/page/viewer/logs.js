@@ -33,7 +33,7 @@ function drawLog(context, node, { top, height, start, end, column }) {
   const box = Math.min(24, height - 14), y = top + (height - box) / 2;
   const isUp = node.status === "up";
   context.globalAlpha = isUp ? 1 : 0.4;
-  label(context, `n${node.number}`, 12, top + height / 2 - 7, { size: 13, weight: 700 });
+  label(context, named(node.number), 12, top + height / 2 - 7, { size: 13, weight: 700 });
   const role = node.status === "opening" ? "recovers" : node.role;
   label(context, role, 34, top + height / 2 - 7, { size: 11, color: node.role === "leader" ? termColor(node.term) : colors.soft, weight: node.role === "leader" ? 700 : 400, room: LOG_LABEL - 38 });
   label(context, `${lastOf(node.log)}@${termAt(node.log, lastOf(node.log))}`, 12, top + height / 2 + 8, { size: 10.5, color: colors.soft, room: LOG_LABEL - 16 });
@@ -121,8 +121,8 @@ function logTip(x, y) {
   const index = row.start + Math.floor((x - LOG_LABEL) / CELL);
   const term = x > LOG_LABEL ? termAt(node.log, index) : 0;
   const begins = node.base ? `log after ${node.base}, ` : "";
-  const where = `n${node.number}: ${begins}last ${lastOf(node.log)}, on disk ${node.persisted}, commit ${node.commit}, applied ${node.applied}`;
+  const where = `${named(node.number)}: ${begins}last ${lastOf(node.log)}, on disk ${node.persisted}, commit ${node.commit}, applied ${node.applied}`;
   if (!term) return where;
   const known = index <= node.base ? "in the snapshot" : index <= node.applied ? "applied" : index <= node.commit ? "committed" : index <= node.persisted ? "on disk" : "not on disk yet";
-  return `entry ${index}@${term} on n${node.number}: ${known}\n${where}`;
+  return `entry ${index}@${term} on ${named(node.number)}: ${known}\n${where}`;
 }
