@@ -13,6 +13,7 @@
 //!   is what scenarios are written with, and [`suite`] has the names that the labs have for them.
 //! - [`mod@service`] is what scenarios put on top of a Raft: a key-value store with its clients, and a
 //!   driver for any machine.
+//! - [`recording`] is what happened in a run, for a page that plays it.
 //! - [`kv_raft`], [`dss`], [`course`] and [`simulated`] are the labs' own interfaces, each a thin face over
 //!   the one engine.
 #![forbid(unsafe_code)]
@@ -26,6 +27,7 @@ pub mod kv_raft;
 pub mod network;
 pub mod persister;
 pub mod raft;
+pub mod recording;
 pub mod scenario;
 pub mod service;
 pub mod simulated;

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::context::{BoxFuture, Context};
 use crate::persister::Persister;
+use crate::recording::{Inside, Wire, Words};
 
 /// A Raft under test: one instance of one peer, from its start to its crash.
 pub trait LabRaft: Send + Sync + Sized + 'static {
@@ -55,6 +56,18 @@ pub trait LabRaft: Send + Sync + Sized + 'static {
     /// `Err` where this Raft does not answer such questions.
     fn committed(&self, _index: u64) -> Result<Option<Vec<u8>>, DoesNotTell> {
         Err(DoesNotTell)
+    }
+
+    /// How this server is at this moment, for the page that plays a run: with it the page shows the log,
+    /// the vote and what is known to be committed. Returns at once.
+    fn inside(&self) -> Option<Inside> {
+        None
+    }
+
+    /// What a message says, for the page that plays a run. Without it a message has the name of its
+    /// method.
+    fn words(_wire: Wire<'_>) -> Option<Words> {
+        None
     }
 }
 

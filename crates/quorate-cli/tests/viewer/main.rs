@@ -189,6 +189,46 @@ fn the_page_of_a_broken_run_shows_what_broke_and_the_events_around_it() {
     assert!(report.failed > 0, "{}", report.text);
 }
 
+/// Runs a scenario of the lab and writes its page; returns how many events were recorded.
+fn run_in_lab(page: &Path, suite: &str, scenario: &str) -> u64 {
+    let output = Command::new(env!("CARGO_BIN_EXE_quorate"))
+        .args(["lab", "--suite", suite, "--scenario", scenario, "--seed", "1", "--html"])
+        .arg(page)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let count = said.lines().find_map(|line| line.split_once(" events in ")).unwrap().0;
+    count.parse().unwrap()
+}
+
+#[test]
+fn the_page_of_a_lab_run_plays_it() {
+    let Some(browser) = browser() else { return };
+    // A Raft by itself, one with snapshots and crashes, and a service on top of one.
+    for (suite, scenario) in [("2B", "R8"), ("2D", "S4"), ("3A", "K5")] {
+        let folder = TempDir::new().unwrap();
+        let page = folder.path().join("run.html");
+        let count = run_in_lab(&page, suite, scenario);
+        let report = open(&browser, &page, folder.path()).expect("the page reports");
+        assert_eq!(report.failed, 0, "{scenario}: {}", report.text);
+        assert_eq!(report.events, count, "{scenario}: events on the page and recorded");
+        let [_, last, commit, applied] = report.nodes[0];
+        assert!(
+            commit > 0 && applied == commit && last >= commit,
+            "{scenario}: {:?}",
+            report.nodes
+        );
+        if scenario == "R8" {
+            // 101, 103, 104 and 105 everywhere.
+            assert!(report.nodes.iter().all(|node| node[1..] == [4, 4, 4]), "{:?}", report.nodes);
+        }
+        let count = break_a_rule(&page);
+        let report = open(&browser, &page, folder.path()).expect("the page reports");
+        assert_eq!((report.failed, report.events), (0, count as u64), "{}", report.text);
+    }
+}
+
 #[test]
 fn a_damaged_page_fails_its_own_test() {
     let Some(browser) = browser() else { return };

@@ -8,13 +8,16 @@
 //! ```
 //!
 //! With a bug it ends at the first scenario that finds it, and says what went wrong, with which seed,
-//! and how to see it again. `docs/lab.md` goes through it step by step.
+//! how to see it again, and where a page plays it. `docs/lab.md` goes through it step by step.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 mod bugs;
 mod raft;
 
+use std::fs;
+use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bugs::Bug;
@@ -31,7 +34,8 @@ usage: cargo run -p quorate-lab --example bring_your_own -- [FLAGS]
   --suite NAME     only this suite: async-rust, 2A, 2B, dss-2A, dss-2B, 2C, own
   --scenario NAME  only this scenario, by a name or by its id, such as R8
   --seed N         with this seed [default: 0]
-  --seeds A..B     with all of these seeds, the end left out";
+  --seeds A..B     with all of these seeds, the end left out
+  --html FILE      the page that plays the run: the first that fails, or the only one";
 
 /// What the command line asks for.
 #[derive(Default)]
@@ -40,6 +44,7 @@ struct Arguments {
     suite: Option<String>,
     scenario: Option<String>,
     seeds: Option<Range<u64>>,
+    html: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -55,6 +60,7 @@ impl Arguments {
                 "--bug" => arguments.bug = Some(Bug::by_name(&value).ok_or_else(wrong)?),
                 "--suite" => arguments.suite = Some(value),
                 "--scenario" => arguments.scenario = Some(value),
+                "--html" => arguments.html = Some(PathBuf::from(value)),
                 "--seed" => {
                     let seed = value.parse().map_err(|_| wrong())?;
                     arguments.seeds = Some(seed..seed + 1);
@@ -97,39 +103,47 @@ fn main() -> ExitCode {
     if let Some(bug) = arguments.bug {
         println!("planted: a server that {}\n", bug.about());
     }
-    let failed = run(&chosen, arguments.seeds.unwrap_or(0..1), arguments.bug);
-    match failed {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::from(7),
+    match run(&chosen, &arguments) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(7),
+        Err(error) => {
+            println!("cannot write the page: {error}");
+            ExitCode::from(2)
+        }
     }
 }
 
 /// Runs every chosen scenario with every seed, and says how many runs failed. With a bug it ends at the
 /// first.
-fn run(chosen: &[(&'static Suite, &'static Entry)], seeds: Range<u64>, bug: Option<Bug>) -> usize {
+fn run(chosen: &[(&'static Suite, &'static Entry)], arguments: &Arguments) -> io::Result<usize> {
+    let seeds = arguments.seeds.clone().unwrap_or(0..1);
+    let is_one = chosen.len() == 1 && seeds.end.saturating_sub(seeds.start) == 1;
     let (mut passed, mut skipped, mut failed) = (0, 0, 0);
     for &(suite, entry) in chosen {
         println!("Test ({}): {} ...", suite.name, entry.name);
         for seed in seeds.clone() {
-            let run = Run { program: program(bug), ..Run::new(suite, entry, seed) };
+            let run = Run { program: program(arguments.bug), ..Run::new(suite, entry, seed) };
             let outcome = run.of::<Raft>();
             println!("{outcome}");
-            if outcome.is_passed() {
+            if outcome.is_broken() {
+                failed += 1;
+                explain(&outcome, arguments, failed == 1)?;
+                if arguments.bug.is_some() {
+                    return Ok(failed);
+                }
+            } else if outcome.is_passed() {
                 passed += 1;
-            } else if !outcome.is_broken() {
+                if is_one && arguments.html.is_some() {
+                    write_page(run, arguments)?;
+                }
+            } else {
                 skipped += 1;
                 break;
-            } else {
-                failed += 1;
-                explain(&outcome, bug);
-                if bug.is_some() {
-                    return failed;
-                }
             }
         }
     }
     println!("\n{passed} runs passed, {failed} failed, {skipped} scenarios skipped");
-    failed
+    Ok(failed)
 }
 
 /// The command that runs the example with a bug, up to suite and scenario.
@@ -141,10 +155,25 @@ fn program(bug: Option<Bug>) -> &'static str {
     }
 }
 
-/// What there is to learn from a run that failed.
-fn explain(_outcome: &Outcome, bug: Option<Bug>) {
-    let Some(bug) = bug else { return };
-    println!("\nwhy: {}", wrapped(bug.lesson(), 100));
+/// What there is to see and to learn of a run that failed; the page is that of the first.
+fn explain(outcome: &Outcome, arguments: &Arguments, is_first: bool) -> io::Result<()> {
+    if is_first {
+        write_page(outcome.run, arguments)?;
+    }
+    if let Some(bug) = arguments.bug {
+        println!("\nwhy: {}", wrapped(bug.lesson(), 100));
+    }
+    Ok(())
+}
+
+/// Runs it once more, which is the same run, and writes the page that plays it.
+fn write_page(run: Run, arguments: &Arguments) -> io::Result<()> {
+    let usual = || std::env::temp_dir().join("bring_your_own.html");
+    let path = arguments.html.clone().unwrap_or_else(usual);
+    let (outcome, recording) = run.record::<Raft>();
+    fs::write(&path, recording.page(&outcome))?;
+    println!("  page:     {} plays the run", path.display());
+    Ok(())
 }
 
 /// A text in lines of about so many letters.

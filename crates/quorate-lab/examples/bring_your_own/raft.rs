@@ -12,10 +12,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use prost::Message;
+use prost::{DecodeError, Message};
 use quorate_lab::context::Context;
 use quorate_lab::persister::Persister;
 use quorate_lab::raft::{ApplyMsg, ApplySender, LabRaft, Peers, Setup, Start, Timing};
+use quorate_lab::recording::{Inside, Kind, RoleName, Wire, Words};
 
 use super::bugs::Bug;
 
@@ -185,6 +186,60 @@ impl LabRaft for Raft {
         self.state().killed = true;
         self.apply.close();
     }
+
+    // The rest is for the page that plays a run, and may be left out.
+
+    fn inside(&self) -> Option<Inside> {
+        let state = self.state();
+        let Persistent { current_term, voted_for, log } = &state.persistent;
+        Some(Inside {
+            role: match state.role {
+                Role::Follower => RoleName::Follower,
+                Role::Candidate { .. } => RoleName::Candidate,
+                Role::Leader { .. } => RoleName::Leader,
+            },
+            term: *current_term,
+            vote: voted_for.map(|candidate| candidate as usize),
+            commit: state.commit_index,
+            base: (0, 0),
+            terms: log.iter().map(|entry| entry.term).collect(),
+        })
+    }
+
+    fn words(wire: Wire<'_>) -> Option<Words> {
+        say(wire).ok()
+    }
+}
+
+/// What a message says, in words.
+fn say(wire: Wire<'_>) -> Result<Words, DecodeError> {
+    let (kind, term, says) = match wire {
+        Wire::Request { method: REQUEST_VOTE, args } => {
+            let request = RequestVote::decode(args)?;
+            let says = format!("last={}@{}", request.last_log_index, request.last_log_term);
+            (Kind::Vote, request.term, says)
+        }
+        Wire::Answer { method: REQUEST_VOTE, answer, .. } => {
+            let reply = RequestVoteReply::decode(answer)?;
+            let says = if reply.vote_granted { "granted" } else { "refused" };
+            (Kind::Vote, reply.term, says.to_owned())
+        }
+        Wire::Request { args, .. } => {
+            let AppendEntries { term, prev_log_index, prev_log_term, entries, leader_commit } =
+                AppendEntries::decode(args)?;
+            let more = entries.len();
+            let says =
+                format!("prev={prev_log_index}@{prev_log_term} +{more} commit={leader_commit}");
+            (if more == 0 { Kind::Heartbeat } else { Kind::Append }, term, says)
+        }
+        Wire::Answer { answer, .. } => {
+            let AppendEntriesReply { term, success, retry_at } =
+                AppendEntriesReply::decode(answer)?;
+            let says = if success { "yes".to_owned() } else { format!("no, retry at {retry_at}") };
+            (Kind::Append, term, says)
+        }
+    };
+    Ok(Words { kind, term: Some(term), says })
 }
 
 impl State {

@@ -15,10 +15,12 @@ use futures_util::future;
 use tokio::sync::Notify;
 
 use super::io::{MakeError, NodeSetup, Outputs, Request};
+use super::messages;
 use super::node::LabNode;
 use crate::context::{Context, Scope};
 use crate::persister::Persister;
 use crate::raft::{ApplySender, DoesNotTell, LabRaft, Peers, Setup, Start};
+use crate::recording::{Inside, Wire, Words};
 
 /// Commands that come within this time leave together.
 const GATHER: Duration = Duration::from_millis(1);
@@ -140,6 +142,14 @@ impl LabRaft for QuorateRaft {
 
     fn committed(&self, index: u64) -> Result<Option<Vec<u8>>, DoesNotTell> {
         Ok(self.inspect(|node| node.committed(index)).flatten())
+    }
+
+    fn inside(&self) -> Option<Inside> {
+        self.inspect(LabNode::inside)
+    }
+
+    fn words(wire: Wire<'_>) -> Option<Words> {
+        messages::words(wire)
     }
 }
 

@@ -6,12 +6,14 @@
 //! - An empty answer is none: whoever is dead, or did not understand, promised nothing.
 
 use quorate_core::{
-    Append, AppendReply, BootCounter, EntryId, Few, Index, Message, RequestVote, Term, VoteReply,
+    Append, AppendReply, BootCounter, EntryId, EntryKind, Few, Index, Message, RequestVote, Term,
+    VoteReply,
 };
 use quorate_log::Entries;
 
 use super::bytes::{put_number, take_byte, take_number};
 use super::entries::{put_entries, take_entries};
+use crate::recording::{Kind, Wire, Words};
 
 /// Asks for a vote.
 pub const REQUEST_VOTE: &str = "request_vote";
@@ -279,6 +281,56 @@ pub(super) fn decode_reply(
         _ => return None,
     };
     bytes.is_empty().then_some((term, message))
+}
+
+/// A message in words, for a page. Entries are told by how many commands they are: the page counts
+/// those alone.
+pub(super) fn words(wire: Wire<'_>) -> Option<Words> {
+    let (Wire::Request { method, args } | Wire::Answer { method, args, .. }) = wire;
+    let Request { term, asked, content, .. } = decode(method, args)?;
+    let kind = match (asked, &content) {
+        (Asked::Vote { pre_vote, .. }, _) => {
+            if pre_vote {
+                Kind::PreVote
+            } else {
+                Kind::Vote
+            }
+        }
+        (Asked::Append { .. }, Content::Message(_, entries)) if entries.is_empty() => {
+            Kind::Heartbeat
+        }
+        (Asked::Append { .. }, _) => Kind::Append,
+        (Asked::Snapshot { .. }, _) => Kind::Snapshot,
+    };
+    if let Wire::Answer { answer, .. } = wire {
+        let Some((term, message)) = decode_reply(asked, term, answer) else {
+            return Some(Words { kind, term: None, says: "empty".to_owned() });
+        };
+        let says = match message {
+            Message::VoteReply(vote) if vote.granted => "granted",
+            Message::VoteReply(_) => "refused",
+            Message::AppendReply(AppendReply::Accepted { .. }) => "taken",
+            _ => "refused: the logs differ, or the term is over",
+        };
+        return Some(Words { kind, term: Some(term.0), says: says.to_owned() });
+    }
+    let says = match (asked, content) {
+        (Asked::Vote { campaign, .. }, _) => format!("for t{}", campaign.0),
+        (_, Content::Message(_, entries)) => match commands(&entries) {
+            0 => String::new(),
+            1 => "1 command".to_owned(),
+            more => format!("{more} commands"),
+        },
+        (_, Content::Snapshot { commands, data, .. }) => {
+            format!("of {commands} commands, {} bytes", data.len())
+        }
+    };
+    Some(Words { kind, term: Some(term.0), says })
+}
+
+fn commands(entries: &Few<Entries>) -> usize {
+    let all = entries.iter().flat_map(Entries::iter);
+    all.filter(|entry| entry.envelope.kind == EntryKind::Command).count()
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ use super::io::{MakeError, NodeSetup, Outputs, Request, Saved, Ticket};
 use super::messages::{self, Asked, Content};
 use super::state::{Damaged, State};
 use crate::raft::{ApplyMsg, NoSuchPeer, Start, Timing};
+use crate::recording::Inside;
 
 /// Nobody here starts with less than it saved, so that one boot is as good as another.
 const BOOT: BootCounter = BootCounter(1);
@@ -297,6 +298,21 @@ impl LabNode {
     #[must_use]
     pub fn state(&self) -> (u64, bool) {
         (self.replica.term().0, self.is_leader())
+    }
+
+    /// How this peer is at this moment. Its log is told in commands, which is how the service counts:
+    /// entries that open a term are left out.
+    #[must_use]
+    pub fn inside(&self) -> Inside {
+        let base = (self.state.base_commands, self.state.base.term.0);
+        Inside {
+            role: self.replica.role(),
+            term: self.replica.term().0,
+            vote: self.state.hard_state.vote.and_then(|id| usize::try_from(id.get() - 1).ok()),
+            commit: self.replica.commands_through(self.replica.commit()),
+            base,
+            terms: self.state.command_terms(),
+        }
     }
 
     /// Why this peer stopped for good, if it did.

@@ -292,6 +292,12 @@ impl State {
     }
 
     /// The entry of the command with this number, from 1, where it is held.
+    /// The term of every command behind the base.
+    pub(super) fn command_terms(&self) -> Vec<u64> {
+        let commands = self.places.iter().filter(|place| place.is_command);
+        commands.map(|place| place.term.0).collect()
+    }
+
     pub(super) fn entry_of_command(&self, number: u64) -> Option<EntryId> {
         let at = self.places.partition_point(|place| place.commands < number);
         let place = self.places.get(at).filter(|place| place.commands == number)?;

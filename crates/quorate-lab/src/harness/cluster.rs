@@ -14,6 +14,7 @@ use crate::context::Scope;
 use crate::network::{Network, RaftHandler};
 use crate::persister::Persister;
 use crate::raft::{ApplyMsg, ApplyReceiver, LabRaft, Setup, Start, apply_channel};
+use crate::recording::{Recorder, Saves, Seen};
 
 /// When the service above each Raft takes snapshots, and of what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,8 @@ struct Inner<R: LabRaft> {
     snapshots: Snapshots,
     members: Mutex<Vec<Member<R>>>,
     record: Mutex<Record>,
+    /// Is told what happens, where a page is wanted.
+    recorder: Option<Recorder>,
 }
 
 struct Member<R> {
@@ -76,9 +79,10 @@ impl<R: LabRaft> Cluster<R> {
     #[must_use]
     pub fn start_with(world: &World<R>, servers: usize, snapshots: Snapshots) -> Self {
         let network = Network::new(world.settings().model, servers, world.context().clone());
-        let member = |_| Member {
+        let recorder = world.record(&network);
+        let member = |server| Member {
             raft: None,
-            persister: Persister::new(),
+            persister: Saves::persister(recorder.as_ref(), server),
             connected: false,
             life: 0,
             scope: None,
@@ -89,6 +93,7 @@ impl<R: LabRaft> Cluster<R> {
             snapshots,
             members: Mutex::new((0..servers).map(member).collect()),
             record: Mutex::new(Record::new(servers)),
+            recorder,
         }));
         // The course lab's Raft tests have calls to a dead end take seconds to fail.
         cluster.0.network.set_long_delays(world.settings().manner == Manner::Course);
@@ -182,6 +187,10 @@ impl<R: LabRaft> Cluster<R> {
             timing: self.0.world.settings().timing,
         };
         let raft = self.watched("make", server, || R::make(setup));
+        if let Some(recorder) = &self.0.recorder {
+            let raft = Arc::downgrade(&raft);
+            recorder.started(server, move || raft.upgrade().map(|raft| Seen::of(&*raft)));
+        }
         let consumer = Consumer {
             cluster: Arc::downgrade(&self.0),
             raft: Arc::downgrade(&raft),
@@ -204,6 +213,9 @@ impl<R: LabRaft> Cluster<R> {
     /// Crashes a server: it keeps what it stored, and nothing else. Also disconnects it.
     pub fn crash(&self, server: usize) {
         self.note(server, "crashes");
+        if let Some(recorder) = &self.0.recorder {
+            recorder.died(server);
+        }
         self.disconnect(server);
         self.0.network.remove(server).expect(EXISTS);
         let (raft, scope) = {
@@ -311,7 +323,11 @@ impl<R: LabRaft> Cluster<R> {
     /// Gives a command to a server; nothing where it does not run or does not lead.
     pub fn submit(&self, server: usize, command: &[u8]) -> Option<Start> {
         let raft = self.raft(server)?;
-        let start = self.watched("start", server, || raft.start(command))?;
+        let start = self.watched("start", server, || raft.start(command));
+        if let Some(recorder) = &self.0.recorder {
+            recorder.submitted(server, command, start);
+        }
+        let start = start?;
         if start.index == 0 {
             self.broken(format!("server {server} accepted a command at index 0; the first is 1"));
         }
@@ -418,7 +434,12 @@ impl<R: LabRaft> Consumer<R> {
                 return;
             }
             match message {
-                ApplyMsg::Command { data, index, .. } => self.command(&cluster, data, index),
+                ApplyMsg::Command { data, index, term } => {
+                    if let Some(recorder) = &cluster.0.recorder {
+                        recorder.applied(self.server, index, term, &data);
+                    }
+                    self.command(&cluster, data, index);
+                }
                 ApplyMsg::Snapshot { data, term, index } => {
                     self.snapshot(&cluster, &data, term, index);
                 }
@@ -455,6 +476,9 @@ impl<R: LabRaft> Consumer<R> {
             Snapshots::None | Snapshots::LastCommand => Some(vec![data.to_vec()]),
         };
         let server = self.server;
+        if let Some(recorder) = &cluster.0.recorder {
+            recorder.installed(server, index);
+        }
         let Some(values) = values else {
             return cluster.broken(format!("server {server} got a snapshot that no service made"));
         };

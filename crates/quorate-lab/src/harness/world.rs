@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::{Failure, FailureKind};
 use crate::context::Context;
-use crate::network::Model;
+use crate::network::{Model, Network};
 use crate::raft::{LabRaft, Timing};
+use crate::recording::Recorder;
 
 /// Whose harness is kept to: how a cluster is asked, and what a crash is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +92,7 @@ struct Shared {
     began: Duration,
     /// Sum of the document's own pauses so far.
     paused: Mutex<Duration>,
+    recorder: Option<Recorder>,
 }
 
 type AtEnd = Box<dyn FnOnce() -> Tally + Send>;
@@ -111,16 +113,27 @@ impl<R: LabRaft> World<R> {
     /// A world that begins at the context's present time.
     #[must_use]
     pub fn new(context: Context, settings: Settings) -> Self {
+        Self::recorded(context, settings, None)
+    }
+
+    /// The same, and a recorder is told what happens in it.
+    #[must_use]
+    pub fn recorded(context: Context, settings: Settings, recorder: Option<Recorder>) -> Self {
         let began = context.now();
-        let shared = Shared {
-            context,
-            settings,
-            broken: Mutex::default(),
-            at_end: Mutex::default(),
-            began,
-            paused: Mutex::default(),
-        };
+        let (broken, at_end) = (Mutex::default(), Mutex::default());
+        let paused = Mutex::default();
+        let shared = Shared { context, settings, broken, at_end, began, paused, recorder };
         Self { shared: Arc::new(shared), raft: PhantomData }
+    }
+
+    /// Takes up a cluster of so many servers on a network: gives the recorder, if there is one, and it
+    /// has no other cluster yet.
+    pub(crate) fn record(&self, network: &Network) -> Option<Recorder> {
+        let recorder = self.shared.recorder.as_ref()?;
+        recorder.begin::<R>(network.servers()).then(|| {
+            network.record(recorder);
+            recorder.clone()
+        })
     }
 
     /// Clock, tasks and randomness.
@@ -208,6 +221,9 @@ impl<R: LabRaft> World<R> {
     /// Remembers the first thing that went wrong outside the scenario's own steps, for instance in an
     /// apply loop; every later step ends with it.
     pub fn report(&self, failure: Failure) {
+        if let Some(recorder) = &self.shared.recorder {
+            recorder.broken(&failure.what);
+        }
         let mut broken = self.shared.broken.lock().expect("nobody panics while holding it");
         broken.get_or_insert(failure);
     }

@@ -13,11 +13,12 @@ mod count;
 mod labrpc;
 mod plain;
 mod proxy;
+mod trail;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{self, Either};
@@ -25,8 +26,10 @@ use tokio::sync::oneshot;
 
 pub use self::count::Counts;
 pub use self::labrpc::Lost;
+use self::trail::Trail;
 use crate::context::{BoxFuture, Context};
 use crate::raft::{LabRaft, Link, NoSuchPeer, Peer, Peers};
+use crate::recording::{Recorder, Way};
 
 /// How often it is checked whether the server of a running handler is still there.
 const CHECK: Duration = Duration::from_millis(100);
@@ -76,6 +79,7 @@ struct Shared {
     model: Model,
     context: Context,
     state: Mutex<State>,
+    recorder: OnceLock<Recorder>,
 }
 
 struct State {
@@ -164,7 +168,29 @@ impl Network {
             },
             counts: Counts::new(servers),
         };
-        Self(Arc::new(Shared { model, context, state: Mutex::new(state) }))
+        let recorder = OnceLock::new();
+        Self(Arc::new(Shared { model, context, state: Mutex::new(state), recorder }))
+    }
+
+    /// Has a recorder told of everything from here on; the first one stays.
+    pub(crate) fn record(&self, recorder: &Recorder) {
+        self.0.recorder.get_or_init(|| recorder.clone());
+    }
+
+    fn recorder(&self) -> Option<&Recorder> {
+        self.0.recorder.get()
+    }
+
+    /// Tells who is cut off from whom, where somebody wants to know.
+    fn tell_cuts(&self) {
+        let Some(recorder) = self.recorder() else { return };
+        let cut = {
+            let state = self.state();
+            let all = 0..state.servers.len();
+            let pairs = all.clone().flat_map(|from| all.clone().map(move |to| (from, to)));
+            pairs.filter(|(from, to)| from != to && !state.is_joined(*from, *to)).collect()
+        };
+        recorder.network(cut);
     }
 
     /// Its model.
@@ -259,7 +285,9 @@ impl Network {
     ///
     /// Where there is no such server.
     pub fn connect(&self, server: usize) -> Result<(), NoSuchPeer> {
-        self.with(server, |server| server.is_connected = true)
+        self.with(server, |server| server.is_connected = true)?;
+        self.tell_cuts();
+        Ok(())
     }
 
     /// Cuts a server off from all others, both ways. Clients reach it as before.
@@ -268,7 +296,9 @@ impl Network {
     ///
     /// Where there is no such server.
     pub fn disconnect(&self, server: usize) -> Result<(), NoSuchPeer> {
-        self.with(server, |server| server.is_connected = false)
+        self.with(server, |server| server.is_connected = false)?;
+        self.tell_cuts();
+        Ok(())
     }
 
     /// Whether a server is connected.
@@ -299,6 +329,8 @@ impl Network {
                 state.servers[*server].side = side;
             }
         }
+        drop(state);
+        self.tell_cuts();
         Ok(())
     }
 
@@ -309,6 +341,8 @@ impl Network {
         for server in &mut state.servers {
             (server.is_connected, server.side) = (true, 0);
         }
+        drop(state);
+        self.tell_cuts();
     }
 
     /// Cuts, or mends, the way of one caller to one server.
@@ -324,6 +358,8 @@ impl Network {
         } else {
             state.blocked.remove(&(caller, server));
         }
+        drop(state);
+        self.tell_cuts();
         Ok(())
     }
 
@@ -373,6 +409,42 @@ impl Network {
     }
 }
 
+impl State {
+    /// Whether requests of one server get to another, if both are there.
+    fn is_joined(&self, from: usize, to: usize) -> bool {
+        let (here, there) = (&self.servers[from], &self.servers[to]);
+        let is_open = here.is_connected && there.is_connected && here.side == there.side;
+        is_open && !self.blocked.contains(&(Caller::Server(from), to))
+    }
+}
+
+// What a recorder asks.
+impl Network {
+    /// Whether whoever calls through this end is the instance that runs.
+    fn is_present(&self, end: &End) -> bool {
+        match end.caller {
+            Caller::Client(_) => true,
+            Caller::Server(caller) => {
+                let state = self.state();
+                state.servers[caller].ends == end.ends && state.servers[caller].handler.is_some()
+            }
+        }
+    }
+
+    fn is_up(&self, server: usize) -> bool {
+        self.state().servers.get(server).is_some_and(|server| server.handler.is_some())
+    }
+
+    /// Whether a server is the instance that began with this start.
+    fn is_start(&self, server: usize, start: u64) -> bool {
+        let state = self.state();
+        state
+            .servers
+            .get(server)
+            .is_some_and(|there| there.handler.is_some() && there.starts == start)
+    }
+}
+
 // The way of a call.
 impl Network {
     /// The handler that a call reaches now, with its start.
@@ -396,36 +468,50 @@ impl Network {
         self.reach(end).is_some_and(|(_, present)| present == start)
     }
 
-    async fn carry(self, end: End, method: String, args: Vec<u8>) -> Option<Vec<u8>> {
+    async fn carry(
+        &self,
+        end: &End,
+        trail: &mut Trail,
+        method: String,
+        args: Vec<u8>,
+    ) -> Option<Vec<u8>> {
         let Shared { model, context, .. } = &*self.0;
         let conditions = self.state().conditions;
-        let Some((handler, start)) = self.reach(&end) else {
+        let Some((handler, start)) = self.reach(end) else {
+            trail.refused();
             context.sleep(model.refusal(conditions, context)).await;
             return None;
         };
         let (after, answer_after, is_answer_lost) = match model.fate(conditions, context) {
             Fate::Fails(after) => {
+                trail.request(Way::Lost);
                 context.sleep(after).await;
                 return None;
             }
             Fate::Arrives { after, answer_after, is_answer_lost } => {
+                trail.request(Way::Arrives(after));
                 (after, answer_after, is_answer_lost)
             }
         };
         if after > Duration::ZERO {
             context.sleep(after).await;
         }
+        trail.arrives(start);
         self.state().counts.received(end.server);
-        let answer = self.execute(&end, start, handler.handle(method, args)).await?;
-        if !self.is_still_there(&end, start) {
+        let answer = self.execute(end, start, handler.handle(method, args)).await?;
+        trail.handled();
+        if !self.is_still_there(end, start) {
+            trail.answer(&answer, Way::Cut);
             return None;
         }
+        trail.answer(&answer, if is_answer_lost { Way::Lost } else { Way::Arrives(answer_after) });
         if answer_after > Duration::ZERO {
             context.sleep(answer_after).await;
         }
         if is_answer_lost {
             return None;
         }
+        trail.arrives(start);
         self.state().counts.answered(answer.len());
         Some(answer)
     }
@@ -486,8 +572,12 @@ impl Link for End {
         let (end, method) = (self.clone(), method.to_owned());
         let context = network.0.context.clone();
         context.spawn(async move {
+            let mut trail = Trail::of(&network, &end, &method, &args);
+            let outcome = network.carry(&end, &mut trail, method, args).await;
+            let is_answered = outcome.is_some();
             // Whoever called may have lost interest.
-            answer.send(network.carry(end, method, args).await).unwrap_or_default();
+            answer.send(outcome).unwrap_or_default();
+            trail.ends(is_answered).await;
         });
         Box::pin(async move { answered.await.ok().flatten() })
     }

@@ -16,6 +16,7 @@ use crate::harness::{Failure, Tally, World};
 use crate::network::{Handler, Network};
 use crate::persister::Persister;
 use crate::raft::LabRaft;
+use crate::recording::{Recorder, Saves, Seen};
 
 const EXISTS: &str = "a scenario names servers that there are";
 /// How long a leader may take to be there.
@@ -56,6 +57,8 @@ struct Inner<R, S> {
     network: Network,
     max_state: Option<usize>,
     inside: Mutex<Inside<S>>,
+    /// Is told what happens, where a page is wanted.
+    recorder: Option<Recorder>,
 }
 
 struct Inside<S> {
@@ -89,10 +92,15 @@ impl<R: LabRaft, S: Service<R>> Group<R, S> {
     #[must_use]
     pub fn new(world: &World<R>, servers: usize, max_state: Option<usize>) -> Self {
         let network = Network::new(world.settings().model, servers, world.context().clone());
-        let place = |_| Place { server: None, persister: Persister::new(), is_connected: true };
+        let recorder = world.record(&network);
+        let place = |server| Place {
+            server: None,
+            persister: Saves::persister(recorder.as_ref(), server),
+            is_connected: true,
+        };
         let places = (0..servers).map(place).collect();
         let inside = Mutex::new(Inside { places, clients: 0, applied: 0 });
-        let inner = Inner { world: world.clone(), network, max_state, inside };
+        let inner = Inner { world: world.clone(), network, max_state, inside, recorder };
         let group = Self(Arc::new(inner));
         group.start_all();
         group.connect_all();
@@ -152,6 +160,13 @@ impl<R: LabRaft, S: Service<R>> Group<R, S> {
             max_raft_state: *max_state,
         };
         let started = S::start(seat);
+        if let Some(recorder) = &self.0.recorder {
+            let service = Arc::downgrade(&started);
+            recorder.started(server, move || {
+                let service = service.upgrade()?;
+                Some(Seen { applied: Some(service.applied()), ..Seen::of(&**service.raft()) })
+            });
+        }
         let answers = Answers(Arc::clone(&started), PhantomData);
         network.add(server, Arc::new(answers)).expect(EXISTS);
         self.inside().places[server].server = Some(started);
@@ -166,6 +181,9 @@ impl<R: LabRaft, S: Service<R>> Group<R, S> {
 
     /// Crashes a server: it keeps what it persisted.
     pub fn crash(&self, server: usize) {
+        if let Some(recorder) = &self.0.recorder {
+            recorder.died(server);
+        }
         self.disconnect(server);
         self.0.network.remove(server).expect(EXISTS);
         let mut inside = self.inside();

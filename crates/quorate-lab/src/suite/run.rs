@@ -13,6 +13,7 @@ use crate::context::{Context, RealTime, VirtualTime};
 use crate::engine::QuorateRaft;
 use crate::harness::{Failure, FailureKind, Pauses, Tally, World};
 use crate::raft::LabRaft;
+use crate::recording::{Recorder, Recording};
 
 /// Which time passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,16 +74,33 @@ impl Run {
     /// Runs it on one kind of Raft. A panic of the Raft is a failure like any other.
     #[must_use]
     pub fn of<R: LabRaft>(self) -> Outcome {
+        self.play::<R>(false).0
+    }
+
+    /// Runs it on Quorate's own Raft and records what happens.
+    #[must_use]
+    pub fn record_quorate(self) -> (Outcome, Recording) {
+        self.record::<QuorateRaft>()
+    }
+
+    /// Runs it on one kind of Raft and records what happens, for a page that plays it. In virtual time it
+    /// is the same run.
+    #[must_use]
+    pub fn record<R: LabRaft>(self) -> (Outcome, Recording) {
+        self.play::<R>(true)
+    }
+
+    fn play<R: LabRaft>(self, records: bool) -> (Outcome, Recording) {
         match self.clock {
             Clock::Virtual => {
                 let time = VirtualTime::new(self.seed);
                 let context = time.context();
-                self.on::<R>(context, |scenario| time.block_on(scenario))
+                self.on::<R>(context, records, |scenario| time.block_on(scenario))
             }
             Clock::Real => {
                 let time = RealTime::new(self.seed);
                 let context = time.context();
-                self.on::<R>(context, |scenario| time.block_on(scenario))
+                self.on::<R>(context, records, |scenario| time.block_on(scenario))
             }
         }
     }
@@ -90,31 +108,31 @@ impl Run {
     fn on<R: LabRaft>(
         self,
         context: Context,
+        records: bool,
         block_on: impl FnOnce(BoxedScenario) -> Result<(), Failure>,
-    ) -> Outcome {
+    ) -> (Outcome, Recording) {
         let (scenario, suite) = (self.entry.word(), self.suite.name);
         tracing::info!(suite, scenario, seed = self.seed, clock = ?self.clock, "begins");
-        let world = World::<R>::new(context, self.suite.settings(self.entry, self.pauses));
+        let settings = self.suite.settings(self.entry, self.pauses);
+        let about = self.entry.scenario.about();
+        let recorder = records.then(|| Recorder::new(context.clone(), about));
+        let world = World::<R>::recorded(context, settings, recorder.clone());
         let steps = in_time(world.clone(), self.entry);
         let ended = catch_unwind(AssertUnwindSafe(|| block_on(Box::pin(steps))));
         let (elapsed, paused) = (world.elapsed(), world.paused());
-        let outcome = match ended {
-            Ok(result) => {
-                Outcome { run: self, elapsed, paused, tally: world.end(), failure: result.err() }
-            }
-            // A Raft that panicked, or that blocks a thread, may hold its locks for ever: it is asked
-            // nothing more, not even to end.
-            Err(panic) => {
-                let failure = Some(Failure::new(words_of(&*panic)));
-                Outcome { run: self, elapsed, paused, tally: Tally::default(), failure }
-            }
-        };
+        // A Raft that panicked, or that blocks a thread, may hold its locks for ever: it is asked
+        // nothing more, not even to end.
+        let has_panicked = ended.is_err();
+        let ended = ended.unwrap_or_else(|panic| Err(Failure::new(words_of(&*panic))));
+        let recording = recorder.map(|recorder| recorder.end(ended.as_ref().err()));
+        let tally = if has_panicked { Tally::default() } else { world.end() };
+        let outcome = Outcome { run: self, elapsed, paused, tally, failure: ended.err() };
         let seconds = outcome.elapsed.as_secs_f64();
         match &outcome.failure {
             None => tracing::info!(suite, scenario, seed = self.seed, seconds, "passed"),
             Some(why) => tracing::warn!(suite, scenario, seed = self.seed, seconds, %why, "ended"),
         }
-        outcome
+        (outcome, recording.unwrap_or_default())
     }
 }
 
@@ -155,10 +173,7 @@ impl Outcome {
         let real = if clock == Clock::Real { " --real-time" } else { "" };
         let long = if pauses == Pauses::Long { " --long-pauses" } else { "" };
         let (suite, name) = (suite.name, entry.word());
-        format!(
-            "{program} --suite {suite} --scenario {name} --seeds {seed}..{}{real}{long}",
-            seed + 1
-        )
+        format!("{program} --suite {suite} --scenario {name} --seed {seed}{real}{long}")
     }
 
     /// The five numbers: seconds, peers, requests, bytes, commits.

@@ -1,8 +1,14 @@
 //! The example's Raft: nothing is wrong with it but what is planted, and that is found.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
+use quorate_lab::raft::LabRaft;
+use quorate_lab::recording::Recording;
 use quorate_lab::suite::{Outcome, Run, find};
+use quorate_sim::world::{TraceEvent, Traced};
+
+use crate::small::{NONE, Small, plant};
 
 #[path = "../../examples/bring_your_own/bugs.rs"]
 mod bugs;
@@ -73,4 +79,85 @@ fn every_bug_has_a_name_and_a_lesson() {
     }
     assert_eq!(with(None, Bug::planted), None);
     assert_eq!(Bug::by_name("none"), None);
+}
+
+/// What the events of a run have to be, whatever the Raft.
+fn check_events(recording: &Recording) {
+    let events = recording.events();
+    assert!(events.is_sorted_by_key(|event| event.at), "times go back");
+    let mut sent = BTreeMap::new();
+    let (mut asked, mut starts) = (BTreeSet::new(), 0);
+    for Traced { event, .. } in events {
+        match event {
+            TraceEvent::Sends { frame, from, to, .. } => {
+                assert!(sent.insert(*frame, (*from, *to)).is_none(), "frame {frame} leaves twice");
+            }
+            TraceEvent::Arrives { frame, from, to, .. } => {
+                assert_eq!(
+                    sent.get(frame),
+                    Some(&(*from, *to)),
+                    "frame {frame} comes from nowhere"
+                );
+            }
+            TraceEvent::Asks { request, .. } => assert!(asked.insert(*request)),
+            TraceEvent::Ends { request, .. } => assert!(asked.contains(request)),
+            TraceEvent::Starts { .. } => starts += 1,
+            _ => {}
+        }
+    }
+    assert!(starts >= 3 && sent.len() > 20 && !asked.is_empty());
+}
+
+/// Records a run, and asserts that it is the one that it is without that.
+fn record<R: LabRaft>(name: &str, seed: u64) -> (Outcome, Recording) {
+    let (suite, entry) = find(None, Some(name)).expect("it is in the table")[0];
+    let run = Run::new(suite, entry, seed);
+    let ((outcome, recording), plain) = (run.record::<R>(), run.of::<R>());
+    assert_eq!((outcome.elapsed, outcome.tally), (plain.elapsed, plain.tally), "{name}");
+    assert_eq!(outcome.failure, plain.failure, "{name}");
+    check_events(&recording);
+    (outcome, recording)
+}
+
+#[test]
+fn a_recorded_run_is_the_same_run_and_tells_what_broke() {
+    for bug in Bug::ALL {
+        let (outcome, recording) = with(Some(bug), || record::<Raft>(bug.found_by(), 2));
+        let broken: Vec<&TraceEvent> = recording
+            .events()
+            .iter()
+            .map(|traced| &traced.event)
+            .filter(|event| matches!(event, TraceEvent::Broken { .. }))
+            .collect();
+        let [TraceEvent::Broken { what, .. }] = broken[..] else { panic!("{broken:?}") };
+        assert_eq!(Some(what), outcome.failure.as_ref().map(|failure| &failure.what));
+        let page = recording.page(&outcome);
+        assert!(page.contains(&format!("{}, seed 2", bug.found_by())));
+        assert!(page.contains("\"numbered_from\":0"));
+    }
+    for name in ["test_figure_8_unreliable_2c", "test_unreliable_churn", "test_persist2_2c"] {
+        let (outcome, recording) = with(None, || record::<Raft>(name, 3));
+        assert!(outcome.is_passed(), "{outcome}");
+        let is_broken = |traced: &Traced| matches!(traced.event, TraceEvent::Broken { .. });
+        assert!(!recording.events().iter().any(is_broken));
+    }
+}
+
+#[test]
+fn a_raft_that_tells_nothing_has_a_page_with_roles_and_what_it_applied() {
+    let (outcome, recording) = plant(NONE, || record::<Small>("test_rejoin_2b", 1));
+    assert!(outcome.is_passed(), "{outcome}");
+    let has =
+        |words: &str| recording.events().iter().any(|traced| traced.event.to_string() == words);
+    for words in ["n1 applies up to 4", "n2 commits up to 4", "n3 applies up to 4"] {
+        assert!(has(words), "{words}");
+    }
+    let count = |wanted: fn(&TraceEvent) -> bool| {
+        recording.events().iter().filter(|traced| wanted(&traced.event)).count()
+    };
+    assert!(count(|event| matches!(event, TraceEvent::Role { role: "candidate", .. })) > 0);
+    assert!(count(|event| matches!(event, TraceEvent::Role { role: "leader", .. })) >= 3);
+    assert!(count(|event| matches!(event, TraceEvent::Saves { .. })) > 5);
+    // Two leaders are cut off, one after the other, and come back.
+    assert_eq!(count(|event| matches!(event, TraceEvent::Network { .. })), 4);
 }

@@ -22,7 +22,7 @@ fn finds(fault: u8, name: &str, words: &str) {
     let text = outcome.to_string();
     println!("fault {fault}: {text}");
     assert!(text.contains(words), "fault {fault} is told in other words: {text}");
-    let again = format!("--scenario {name} --seeds {}..", outcome.run.seed);
+    let again = format!("--scenario {name} --seed {}", outcome.run.seed);
     assert!(text.contains(&again), "the command that repeats it is missing: {text}");
 }
 

@@ -1,6 +1,7 @@
 //! The flags of `quorate lab`.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use quorate_lab::harness::Pauses;
@@ -15,6 +16,8 @@ Examples:
   quorate lab --suite 2B --real-time               the same by the clock on the wall
   quorate lab --scenario test_figure8 --seeds 0..50
   quorate lab --scenario R6                        a scenario under every name that it has
+  quorate lab --suite 2B --scenario R8 --seed 3 --html run.html
+                                                   a page that plays the run
   quorate lab --all                                everything
   quorate lab simulate --nodes 5 --crash           the simulated Raft: events, and what the machines agree on
   RUST_LOG=quorate_lab=debug quorate lab --scenario P4   elections, cuts and crashes, with their times
@@ -48,6 +51,12 @@ pub(crate) struct Arguments {
     /// Seeds to run each with, the end left out [default: 0..1]
     #[arg(long, value_name = "A..B", value_parser = super::super::sim::parse_seeds)]
     seeds: Option<Range<u64>>,
+    /// One seed
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// Write a page that plays the run, of one scenario with one seed
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
     /// Run by the clock of the machine, on tokio
     #[arg(long)]
     real_time: bool,
@@ -82,7 +91,8 @@ impl Arguments {
     ///
     /// When there is none.
     pub(super) fn seeds(&self) -> Result<Range<u64>, Failure> {
-        let seeds = self.seeds.clone().unwrap_or(0..1);
+        let one = self.seed.map(|seed| seed..seed.saturating_add(1));
+        let seeds = one.or_else(|| self.seeds.clone()).unwrap_or(0..1);
         if seeds.is_empty() {
             return Err(Failure::usage(
                 format!("--seeds {}..{} holds no seed", seeds.start, seeds.end),

@@ -7,8 +7,10 @@ mod arguments;
 mod report;
 mod simulate;
 
+use std::fs;
 use std::io::IsTerminal;
 use std::ops::Range;
+use std::path::Path;
 use std::time::Instant;
 
 pub(crate) use arguments::Arguments;
@@ -20,6 +22,7 @@ use tracing_subscriber::EnvFilter;
 use super::bench::meter::own_seconds;
 use super::pool;
 use super::progress::Progress;
+use super::sim::unwritable;
 use crate::failure::{Exit, Failure};
 
 type Chosen = Vec<(&'static Suite, &'static Entry)>;
@@ -37,6 +40,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let chosen = suite::find(arguments.suite.as_deref(), arguments.scenario.as_deref())
         .map_err(|unknown| wrong_name(&unknown))?;
+    if let Some(path) = &arguments.html {
+        return play(arguments, &chosen, &seeds, path);
+    }
     let is_table = arguments.all || seeds.end - seeds.start > 1;
     let began = Instant::now();
     let mut sum = Sum::new(&chosen);
@@ -61,9 +67,54 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Exit::Broken,
             format!("{} of {} runs failed", sum.broken().count(), sum.runs()),
             "a bug, in the Raft or in the scenario",
-            failed.replay(),
+            failed.replay() + " --html run.html",
         )),
     }
+}
+
+/// Runs one scenario with one seed, and writes the page that plays it.
+fn play(
+    arguments: &Arguments,
+    chosen: &Chosen,
+    seeds: &Range<u64>,
+    path: &Path,
+) -> Result<(), Failure> {
+    let &[(suite, entry)] = &chosen[..] else {
+        let (suite, entry) = chosen[0];
+        let (file, seed) = (path.display(), seeds.start);
+        return Err(Failure::usage(
+            format!("--html plays one run, and {} scenarios are meant", chosen.len()),
+            "a suite has several, and an id stands for a scenario in every suite that has it",
+            format!(
+                "quorate lab --suite {} --scenario {} --seed {seed} --html {file}",
+                suite.name,
+                entry.word()
+            ),
+        ));
+    };
+    if seeds.end - seeds.start > 1 {
+        return Err(Failure::usage(
+            format!("--html plays one run, and {} seeds are meant", seeds.end - seeds.start),
+            "each seed is a run of its own",
+            format!("--seed {} --html {}", seeds.start, path.display()),
+        ));
+    }
+    let run = Run::new(suite, entry, seeds.start);
+    let run = Run { clock: arguments.clock(), pauses: arguments.pauses(), ..run };
+    let (outcome, recording) = run.record_quorate();
+    println!("{}", report::heading(&outcome));
+    println!("{outcome}");
+    fs::write(path, recording.page(&outcome)).map_err(|error| unwritable(path, &error))?;
+    println!("{} events in {}, which plays the run", recording.events().len(), path.display());
+    if outcome.is_broken() {
+        return Err(Failure::new(
+            Exit::Broken,
+            "the run failed",
+            "a bug, in the Raft or in the scenario",
+            outcome.replay(),
+        ));
+    }
+    Ok(())
 }
 
 /// Runs every chosen scenario with every seed, and hands each outcome over with its place, in order.

@@ -20,6 +20,7 @@ use quorate_sim::run::{Lines, Options, Outcome};
 use quorate_sim::totals::Totals;
 use quorate_sim::world::Fault;
 pub(super) use totals::number;
+pub(super) use trace_file::unwritable;
 
 use super::bench::meter::own_seconds;
 use super::pool;

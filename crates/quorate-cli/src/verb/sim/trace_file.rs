@@ -58,7 +58,7 @@ fn nanos(span: std::time::Duration) -> u64 {
 }
 
 /// A file that cannot be written.
-pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
+pub(in crate::verb) fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(
         Exit::Usage,
         format!("cannot write {}: {error}", path.display()),
