@@ -193,9 +193,9 @@ mod picked {
             "a restart takes the membership of the base, not of the log";
 
         // Snapshots.
-        M33 SnapshotEndsTooEarly core Test Node "replica::tests::snapshots::a_snapshot_says_where_it_ends"
+        M33 SnapshotEndsTooEarly core Worlds Node "replica::tests::snapshots::a_snapshot_says_where_it_ends"
             "a snapshot is said to end with the entry before its last";
-        M35 SuffixOfAnotherTermKept soak Test Scenario "snapshot/conflicting_log_is_replaced"
+        M35 SuffixOfAnotherTermKept soak Worlds Scenario "snapshot/conflicting_log_is_replaced"
             "what follows a snapshot's last entry stays, although that is of another term here";
         M38 SnapshotMembershipIgnored core Test Scenario "snapshot/membership_comes_along"
             "the membership of a snapshot is not put in force";
@@ -207,7 +207,7 @@ mod picked {
             "a command that is sent again is recognised where it is proposed, and not where it is executed";
 
         // Storage and identity.
-        M36 PrefixGoneTooEarly core Test Log "crash::a_crash_at_every_operation_loses_nothing_acknowledged"
+        M36 PrefixGoneTooEarly core Worlds Log "crash::a_crash_at_every_operation_loses_nothing_acknowledged"
             "old segments go before the file that names the base is durable";
         M46 FirstBadChecksumCuts core Test Log "damage::a_bit_flip_anywhere_in_what_was_acknowledged_is_never_cut_silently"
             "the log is cut at the first bad checksum, wherever it is";

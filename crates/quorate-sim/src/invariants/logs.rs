@@ -1,6 +1,6 @@
 //! Log Matching (Raft §5.3): two entries of one index and term are one entry, with one past.
 
-use quorate_core::{Index, mutant};
+use quorate_core::{Index, Term, mutant};
 use quorate_log::{Entries, EntryRef, Write};
 
 use super::{Broken, Facts, Link, Name, Pending, end_of, link_at};
@@ -15,10 +15,11 @@ impl Facts {
     /// # Errors
     ///
     /// When an entry differs from one of the same index and term anywhere, now or before; when a
-    /// leader cuts its log, or anyone what is committed (Leader Append-Only).
+    /// leader cuts its log (Leader Append-Only), or anyone what was committed in a term that it has
+    /// reached. One that has not may still hear of an earlier leader who has never seen the entry.
     pub fn wrote(&mut self, node: usize, leads: bool, write: &Write) -> Result<(), Broken> {
         if let Some(from) = write.truncate_from {
-            self.truncated(node, leads, from)?;
+            self.truncated(node, leads, from, self.term_of(node, write))?;
         }
         let first = end_of(&self.nodes[node].log).next();
         let mut links = Vec::new();
@@ -39,18 +40,34 @@ impl Facts {
         Ok(())
     }
 
-    fn truncated(&mut self, node: usize, leads: bool, from: Index) -> Result<(), Broken> {
+    /// The term that a node acts in with this write.
+    fn term_of(&self, node: usize, write: &Write) -> Term {
+        let facts = &self.nodes[node];
+        let pending = facts.pending.iter().rev().find_map(|write| write.vote.map(|(term, _)| term));
+        let written = write.hard_state.map(|state| state.term).or(pending);
+        let in_log = facts.log.last().map_or(Term::ZERO, |link| link.term);
+        written.unwrap_or(facts.durable_vote.0).max(in_log)
+    }
+
+    fn truncated(
+        &mut self,
+        node: usize,
+        leads: bool,
+        from: Index,
+        term: Term,
+    ) -> Result<(), Broken> {
         if leads {
             let what = format!("{node} leads and cuts its log from {from} on", node = Name(node));
             return Err(Broken::new("a leader only appends", what));
         }
         let cut = link_at(&self.nodes[node].log, from);
-        if cut.is_some() && cut == link_at(&self.committed, from) {
+        let place = usize::try_from(from.0 - 1).expect("logs are short");
+        let is_settled = self.committed_in.get(place).is_some_and(|settled| *settled <= term);
+        if is_settled && cut.is_some() && cut == link_at(&self.committed, from) {
             let what = format!("{node} cuts the committed entry {from}", node = Name(node));
             return Err(Broken::new("committed entries never change", what));
         }
-        let keep = usize::try_from(from.0 - 1).expect("logs are short");
-        self.nodes[node].log.truncate(keep);
+        self.nodes[node].log.truncate(place);
         Ok(())
     }
 

@@ -140,6 +140,20 @@ fn leaders_cut_nothing_and_nobody_what_is_committed() {
 }
 
 #[test]
+fn what_a_later_term_committed_may_be_cut_in_an_earlier_one() {
+    for (term, may) in [(2, true), (3, false)] {
+        let mut facts = three();
+        (0..3).for_each(|node| holds(&mut facts, node, 1, 1, &["a", "b"]));
+        let voters = || Membership::of_voters((1..=3).map(id));
+        facts.committed_on(0, Index(2), Term(3), voters).unwrap();
+        facts.wrote(2, false, &votes(50, term, 1)).unwrap();
+        let cut = Write { truncate_from: Some(Index(2)), ..write(99, Vec::new()) };
+        let outcome = facts.wrote(2, false, &cut);
+        assert_eq!(outcome.is_ok(), may, "in term {term}: {outcome:?}");
+    }
+}
+
+#[test]
 fn what_is_committed_is_durable_on_a_quorum() {
     let mut facts = three();
     holds(&mut facts, 0, 1, 1, &["a"]);

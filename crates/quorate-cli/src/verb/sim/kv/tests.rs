@@ -187,3 +187,4 @@ regression!(a_seed_becomes_a_test, target = Kv, seed = 17, nodes = 3, millis = 5
 regression!(entries_that_an_installation_takes_the_place_of_may_be_gone, target = Kv, seed = 944);
 regression!(a_damaged_frame_is_no_piece_of_a_snapshot, target = Kv, seed = 1552);
 regression!(a_file_put_back_while_a_node_reads_it_excuses_that_opening, target = Kv, seed = 2646);
+regression!(what_a_later_term_committed_may_be_cut_in_an_earlier_one, target = Kv, seed = 7698);
