@@ -1,4 +1,4 @@
-//! This face as a Raft of the lab, so that every scenario goes through it: through `Raft::new` and
+//! This face as a Raft of the lab, so that scenarios go through it: through `Raft::new` and
 //! `Node`, the service's messages, the persister's trait and the apply channel.
 
 use std::sync::Arc;
