@@ -182,7 +182,12 @@ impl Facts {
         let last = log.last().index;
         while end_of(&found) < last {
             let first = end_of(&found).next();
-            let slices = log.read(first, last, 1 << 20).map_err(|error| {
+            let mut slices = log.read(first, last, 1 << 20);
+            if slices.is_err() {
+                // A failure that waits for the node's next operation may have hit this one: once.
+                slices = log.read(first, last, 1 << 20);
+            }
+            let slices = slices.map_err(|error| {
                 let what = format!("{node} cannot read {first} back: {error}", node = Name(node));
                 Broken::new("no silent loss", what)
             })?;

@@ -188,3 +188,8 @@ regression!(entries_that_an_installation_takes_the_place_of_may_be_gone, target 
 regression!(a_damaged_frame_is_no_piece_of_a_snapshot, target = Kv, seed = 1552);
 regression!(a_file_put_back_while_a_node_reads_it_excuses_that_opening, target = Kv, seed = 2646);
 regression!(what_a_later_term_committed_may_be_cut_in_an_earlier_one, target = Kv, seed = 7698);
+regression!(
+    a_failure_that_waits_for_a_node_may_hit_what_looks_at_its_disk,
+    target = Kv,
+    seed = 8618
+);
