@@ -93,6 +93,7 @@ impl<R, M> fmt::Debug for Driver<R, M> {
 }
 
 struct Shared<R, M> {
+    me: usize,
     raft: Arc<R>,
     context: Context,
     inside: Mutex<Inside<M>>,
@@ -102,6 +103,11 @@ impl<R, M> Shared<R, M> {
     fn inside(&self) -> MutexGuard<'_, Inside<M>> {
         // A panic of the machine ends the run with its own words; what it left is only looked at.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the Raft something that it must answer at once.
+    fn watched<T>(&self, what: &'static str, ask: impl FnOnce(&R) -> T) -> T {
+        self.context.watched(what, self.me, || ask(&self.raft))
     }
 }
 
@@ -154,10 +160,11 @@ impl<R: LabRaft, M: Machine> Driver<R, M> {
         }
         let (apply, applies) = apply_channel();
         let copy = (Arc::clone(&persister), context.clone());
-        let raft = R::make(Setup { me, peers, persister: copy.0, apply, context: copy.1, timing });
+        let setup = Setup { me, peers, persister: copy.0, apply, context: copy.1, timing };
+        let raft = context.watched("make", me, || R::make(setup));
         let inside = Inside { machine, applied, waiting: BTreeMap::new(), is_stopped: false };
         let shared =
-            Arc::new(Shared { raft, context: context.clone(), inside: Mutex::new(inside) });
+            Arc::new(Shared { me, raft, context: context.clone(), inside: Mutex::new(inside) });
         let executing = Arc::clone(&shared);
         context.spawn(async move { executing.execute(applies, &persister, max_raft_state).await });
         Self { shared }
@@ -190,7 +197,7 @@ impl<R: LabRaft, M: Machine> Driver<R, M> {
         if inside.is_stopped {
             return None;
         }
-        let start = self.shared.raft.start(command)?;
+        let start = self.shared.watched("start", |raft| raft.start(command))?;
         let told = inside.wait_at(start);
         Some((start, Waiter { term: start.term, told }))
     }
@@ -224,7 +231,7 @@ impl<R: LabRaft, M: Machine> Driver<R, M> {
             match self.shared.context.timeout(LOOK, &mut told).await {
                 Some(Ok(outcome)) => return outcome,
                 Some(Err(_)) => return Err(Lost::Stopped),
-                None if self.shared.raft.state() != (term, true) => {
+                None if self.shared.watched("state", R::state) != (term, true) => {
                     // It may have been executed at this very moment.
                     return told.try_recv().unwrap_or(Err(Lost::Overtaken));
                 }
@@ -235,7 +242,7 @@ impl<R: LabRaft, M: Machine> Driver<R, M> {
 
     /// Stops this server; whoever waits is told.
     pub fn kill(&self) {
-        self.shared.raft.kill();
+        self.shared.watched("kill", R::kill);
         self.shared.stop();
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::machine::Action;
 use super::*;
-use crate::context::{Context, VirtualTime};
+use crate::context::{Context, RealTime, VirtualTime};
 use crate::harness::spawn;
 use crate::persister::Persister;
 use crate::raft::{ApplyMsg, ApplySender, LabRaft, Peers, Setup, Start, Timing};
@@ -111,6 +111,53 @@ fn whoever_waits_is_told_of_a_kill_even_where_the_raft_says_nothing() {
     in_virtual_time(async |context| {
         assert_eq!(ends_with(&context, Driver::kill).await, Some(Lost::Stopped));
     });
+}
+
+/// Takes its time for a command: more than anybody has.
+struct Slow;
+
+impl LabRaft for Slow {
+    fn make(_: Setup) -> Arc<Self> {
+        Arc::new(Self)
+    }
+
+    fn start(&self, _: &[u8]) -> Option<Start> {
+        std::thread::sleep(SECOND);
+        None
+    }
+
+    fn state(&self) -> (u64, bool) {
+        (1, true)
+    }
+
+    async fn handle(self: Arc<Self>, _: String, _: Vec<u8>) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn kill(&self) {}
+}
+
+#[test]
+fn a_start_that_blocks_below_a_service_is_told_by_name() {
+    const PATIENCE: Duration = Duration::from_millis(50);
+    let submit = |context: Context| async move {
+        let seat = Seat { me: 2, ..seat(&context) };
+        let driver: Driver<Slow, CounterMachine> = Driver::new(seat, CounterMachine::default());
+        drop(driver.submit(&CounterMachine::add(1)).await);
+    };
+    let said = |run: &dyn Fn()| {
+        let run = std::panic::AssertUnwindSafe(run);
+        let panic = std::panic::catch_unwind(run).expect_err("it is not waited for");
+        panic.downcast_ref::<String>().cloned().unwrap_or_default()
+    };
+    let virtual_time = VirtualTime::new(1).patience(PATIENCE);
+    let real_time = RealTime::new(1).patience(PATIENCE);
+    for said in [
+        said(&|| virtual_time.block_on(submit(virtual_time.context()))),
+        said(&|| real_time.block_on(submit(real_time.context()))),
+    ] {
+        assert!(said.contains("`start` of peer 2 has blocked the thread"), "{said}");
+    }
 }
 
 fn append(sequence: u64) -> KvCommand {
