@@ -18,7 +18,8 @@ pub struct Limits {
     /// calls are refused as overloaded. Default: 256 MiB.
     pub uncommitted_bytes: u64,
     /// Bytes of recent entries that are kept in memory though they are durable; what is older is
-    /// read back from the log. Default: 32 MiB.
+    /// read back from the log. What every node has and this one has executed is kept no longer, all
+    /// but the last MiB. Default: 32 MiB.
     pub cache_bytes: usize,
     /// Bytes of entries under way to one peer that it has not acknowledged; beyond it nothing is sent
     /// to it. Default: 8 MiB.

@@ -170,6 +170,15 @@ impl Raft {
         self.durability.persisted()
     }
 
+    /// Highest entry that a leader knows to be durable on each of its peers; on any other node the
+    /// last one, because nobody gets entries from it.
+    #[must_use]
+    pub fn durable_everywhere(&self) -> Index {
+        let last = self.log.last().index;
+        let Role::Leader(leader) = &self.role else { return last };
+        leader.peers.values().map(|peer| peer.matched).min().unwrap_or(last)
+    }
+
     /// The last entry of the log.
     #[must_use]
     #[inline]

@@ -104,8 +104,7 @@ impl Cluster {
             let start = ReplicaStart {
                 id: id(number),
                 boot: BootCounter(1),
-                // Some sixteen thousand entries, as many as the other libraries keep.
-                config: ReplicaConfig { tail_bytes: 8 << 20, ..ReplicaConfig::default() },
+                config: ReplicaConfig::default(),
                 seed: number as u64,
                 now: Instant::ZERO,
                 hard_state: HardState::default(),

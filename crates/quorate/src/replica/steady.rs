@@ -105,7 +105,9 @@ impl Replica {
             self.raft.persisted(now, token, &mut self.effects);
             self.obey(now, &[], out);
         }
-        self.tail.evict(self.raft.durable());
+        // Executed here and durable everywhere: only a peer that loses its disk asks for it again.
+        let unneeded = || self.feed.handed_out().min(self.raft.durable_everywhere());
+        self.tail.evict(self.raft.durable(), unneeded);
     }
 
     /// The end of a wake-up, where the core has something to do in it.

@@ -6,7 +6,8 @@
 //!
 //! - The tail ends where the log of [`quorate_core::Raft`] ends, after every step.
 //! - Only entries that are durable here leave it at its front, so that whatever is missing can be
-//!   read back.
+//!   read back. They leave when the tail is full, and before that when nobody needs them any more:
+//!   what is in a cache is worth more than what is in memory.
 //! - Log time never goes back, not even over a truncation: the highest seen is kept.
 
 use std::collections::VecDeque;
@@ -16,6 +17,10 @@ use quorate_log::{BlockBuilder, Entries, Envelope};
 
 /// What a block takes in memory beside its records, roughly.
 const BLOCK_BYTES: usize = 192;
+
+/// Bytes that stay below the limit although nobody is known to need them: the next leader may have
+/// to send some of them.
+const SPARE_BYTES: usize = 1 << 20;
 
 /// See the module.
 #[derive(Debug)]
@@ -198,16 +203,20 @@ impl Tail {
         self.blocks.get(at)?.entry(index).map(|entry| entry.id.term)
     }
 
-    /// Gives up the oldest blocks above the limit, of those that are durable.
-    pub(crate) fn evict(&mut self, persisted: Index) {
-        while self.bytes > self.limit {
-            match self.blocks.front() {
-                Some(block) if block.last() <= persisted => {
-                    self.bytes -= cost(block);
-                    self.blocks.pop_front();
-                }
-                _ => break,
+    /// Gives up the oldest blocks that are durable: all that are too much for the limit, and of the
+    /// others those that nobody needs any more, up to the entry that `unneeded` tells.
+    pub(crate) fn evict(&mut self, durable: Index, unneeded: impl FnOnce() -> Index) {
+        if self.bytes <= self.limit.min(SPARE_BYTES) {
+            return;
+        }
+        let unneeded = unneeded().min(durable);
+        while let Some(block) = self.blocks.front() {
+            let through = if self.bytes > self.limit { durable } else { unneeded };
+            if self.bytes <= self.limit.min(SPARE_BYTES) || block.last() > through {
+                break;
             }
+            self.bytes -= cost(block);
+            self.blocks.pop_front();
         }
     }
 }

@@ -62,13 +62,34 @@ fn only_durable_entries_are_given_up() {
     for first in [1, 3, 5] {
         tail.extend(block(first, 1, 2));
     }
-    tail.evict(Index(1));
+    let nothing = || Index::ZERO;
+    tail.evict(Index(1), nothing);
     assert_eq!(tail.first(), Index(1), "half of the first block is not durable");
-    tail.evict(Index(4));
+    tail.evict(Index(4), nothing);
     assert_eq!(tail.first(), Index(5));
-    tail.evict(Index(6));
+    tail.evict(Index(6), nothing);
     assert_eq!(tail.first(), Index(7), "the last block alone is above the limit");
     assert_eq!(tail.range(Index(6), Index(6)), None);
+}
+
+#[test]
+fn what_nobody_needs_leaves_before_the_tail_is_full() {
+    let held = |durable, unneeded| {
+        let mut tail = Tail::new(32 << 20, id(0, 0), 0);
+        let mut first = 1;
+        while tail.bytes() <= 2 * SPARE_BYTES {
+            tail.extend(block(first, 1, 100));
+            first += 100;
+        }
+        tail.evict(durable, || unneeded);
+        (tail.first(), tail.bytes())
+    };
+    let end = Index(u64::MAX);
+    assert_eq!(held(end, Index::ZERO).0, Index(1), "somebody needs all of it");
+    assert_eq!(held(end, Index(350)).0, Index(301), "the fourth block is needed");
+    assert_eq!(held(Index(250), end).0, Index(201), "the third is not durable here");
+    let (_, bytes) = held(end, end);
+    assert!((SPARE_BYTES / 2..=SPARE_BYTES).contains(&bytes), "{bytes} bytes are spare");
 }
 
 proptest! {
@@ -97,7 +118,7 @@ proptest! {
                     term += 1;
                 }
                 _ => {
-                    tail.evict(Index(last.saturating_sub(size)));
+                    tail.evict(Index(last.saturating_sub(size)), || Index::ZERO);
                     gone = gone.max(tail.first().0 - 1);
                 }
             }

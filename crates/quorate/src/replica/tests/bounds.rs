@@ -75,6 +75,31 @@ fn time_alone() -> Duration {
 }
 
 #[test]
+fn what_a_peer_lacks_stays_in_memory_and_goes_when_all_have_it() {
+    let mut world = World::with(3, ReplicaConfig::default());
+    let leader = world.leader();
+    let (away, present) = ((leader + 1) % 3, (leader + 2) % 3);
+    let tail = |world: &World, host: usize| world.hosts[host].replica.status().tail_bytes;
+    world.isolate(away, true);
+    let command = "x".repeat(100_000);
+    for call in 1..=40 {
+        world.call(leader, call, &command);
+        world.flush(leader);
+        world.settle();
+    }
+    world.until("replies", |w| w.hosts[leader].replies.len() == 40);
+    assert!(tail(&world, leader) > 4_000_000, "one peer lacks all of it");
+    assert!(tail(&world, present) <= 1 << 20, "nobody asks a follower for it");
+    world.isolate(away, false);
+    world.until("it to catch up", |w| w.hosts[away].applied.len() == 40);
+    assert_eq!(world.hosts[leader].replica.counters().read_backs, 0);
+    world.call(leader, 41, &command);
+    world.flush(leader);
+    world.settle();
+    world.until("another write", |w| tail(w, leader) <= (1 << 20) + 200_000);
+}
+
+#[test]
 fn calls_that_find_no_leader_wait_in_bounded_room() {
     let config = ReplicaConfig { call_bytes: 10_000, ..ReplicaConfig::default() };
     let mut world = World::with(3, config);
