@@ -26,7 +26,7 @@ enum Needs {
 }
 
 /// What a cluster goes through, by the names of the world's counters.
-const STEPS: [(&str, Needs); 24] = [
+const STEPS: [(&str, Needs); 25] = [
     ("acknowledged", Needs::Nothing),
     ("dry run", Needs::Nothing),
     ("campaign", Needs::Nothing),
@@ -35,6 +35,7 @@ const STEPS: [(&str, Needs); 24] = [
     ("recovery", Needs::Nothing),
     ("written after mending", Needs::Nothing),
     ("unknown", Needs::Faults),
+    ("without a leader", Needs::Faults),
     ("truncation", Needs::Faults),
     ("read back", Needs::Faults),
     ("torn tail cut", Needs::Faults),
@@ -298,11 +299,13 @@ impl Totals {
         let (shortest, longest) = usual_raft().election_timeout();
         format!(
             "{:.0} simulated seconds in {:.1} s: {:.0} per second; {} nodes, election timeouts of {shortest:?} to {longest:?}; \
-             while clients ask, per simulated second {:.1} requests offered, {:.1} acknowledged; {:.0} events",
+             in {:.0} of them clients ask, {:.0} of those per second, with per simulated second {:.1} requests offered, {:.1} acknowledged; {:.0} events",
             simulated,
             took.as_secs_f64(),
             simulated / took.as_secs_f64().max(0.001),
             self.nodes,
+            loaded,
+            loaded / took.as_secs_f64().max(0.001),
             per_second("offered"),
             per_second("acknowledged"),
             self.count("event") as f64 / simulated,

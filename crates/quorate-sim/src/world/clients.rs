@@ -220,7 +220,9 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
         }
         for client in 0..self.clients.due.len() {
             let due = &mut self.clients.due[client];
-            *due = (*due + times).min(MOST_DUE);
+            let more = times.min(MOST_DUE.saturating_sub(*due));
+            *due += more;
+            self.counts.add_many("offered", u64::from(more));
             self.ask(u32::try_from(client).expect("clients are few"));
         }
         gave_up || self.clients.last_request > asked

@@ -17,6 +17,10 @@ impl Counts {
         *self.others.entry(what).or_default() += 1;
     }
 
+    pub(super) fn add_many(&mut self, what: &'static str, times: u64) {
+        *self.others.entry(what).or_default() += times;
+    }
+
     pub(super) fn of(&self, what: &str) -> u64 {
         self.often()
             .find(|(name, _)| *name == what)

@@ -281,7 +281,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
                 SessionRequest::Close => session.id = SessionId::NONE,
             }
         }
-        self.count("acknowledged");
+        self.count("session errand");
         self.trace.step(self.now, [13, u64::from(client), id.0]);
         self.go_on(client, true);
         Ok(())

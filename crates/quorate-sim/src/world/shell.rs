@@ -194,7 +194,7 @@ impl<M: StateMachine + Default, W: Workload<M>> World<M, W> {
             RoleName::Candidate => self.count("campaign"),
             RoleName::PreCandidate => self.count("dry run"),
             RoleName::Follower if leader.is_some() => self.count("following"),
-            RoleName::Follower => {}
+            RoleName::Follower => self.count("without a leader"),
         }
         Ok(())
     }
