@@ -193,3 +193,4 @@ regression!(
     target = Kv,
     seed = 8618
 );
+regression!(pieces_read_for_peers_outlive_the_lead, target = Kv, seed = 19191);
