@@ -412,7 +412,8 @@ fn what_a_replica_holds_is_bounded_in_every_respect() {
     }
     // Pieces that are being read for each of the others, by one that leads no more.
     let pieces = |bytes| ReplicaStatus { piece_bytes: bytes, ..within.clone() };
-    let window = config.raft.snapshot_window_bytes() + u64::from(config.raft.snapshot_chunk_bytes());
+    let window =
+        config.raft.snapshot_window_bytes() + u64::from(config.raft.snapshot_chunk_bytes());
     facts.check_bounds(0, &caps, &pieces(2 * 2 * window)).unwrap();
     let told = facts.check_bounds(0, &caps, &pieces(2 * 2 * window + 1));
     assert!(told.as_ref().is_err_and(|told| told.what.contains("pieces to read")), "{told:?}");
