@@ -5,7 +5,7 @@ use crate::run::{Lines, Options, Outcome, Run, Target};
 use crate::totals::Totals;
 
 /// Rules that a state machine breaks, not the cluster, and what to do about it.
-const YOURS: [(&str, &str); 7] = [
+const YOURS: [(&str, &str); 11] = [
     (
         "same commands, same replies",
         "run the seed again with .trace(), find the entry that is named, and read what its command \
@@ -25,6 +25,26 @@ const YOURS: [(&str, &str); 7] = [
     (
         "the state machine does not panic",
         "reply with an error instead: every node executes the same command, so all of them would stop",
+    ),
+    (
+        "a snapshot is the log that it replaces",
+        "compare the fields of the state machine with those that `view` writes and `restore` reads: \
+         one that `apply` or `query` looks at is left out, or comes back as something else",
+    ),
+    (
+        "equal states give equal snapshots",
+        "write the state in a fixed order, from a BTreeMap or sorted, and nothing that differs from \
+         node to node: each node takes the snapshot of an entry by itself, and all of them must be \
+         the same bytes",
+    ),
+    (
+        "a snapshot restores",
+        "check that `restore` reads back whatever `view` writes, to its last byte",
+    ),
+    (
+        "a snapshot fails with its disk alone",
+        "the disk was well: read what is written above of why, and reply with an error from `view` \
+         for nothing that a state can be",
     ),
     ("no panic", "a panic outside of `apply`: in `query`, in the workload or in a check of yours"),
     (

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod frozen;
 mod opening;
 mod receiving;
 mod taking;

@@ -125,7 +125,7 @@ impl Facts {
              machine depends on more than its state and its commands. Look in `apply` and `query` \
              for the iteration order of a hash map or set (use BTreeMap, BTreeSet), a clock (use \
              `at.log_time_ms`), a random number (let the command carry it), an address, a static, a \
-             thread or a float",
+             thread, a float, or a field that a snapshot leaves out",
             seen.index
         );
         Err(Broken::new(invariant, what))

@@ -1,7 +1,10 @@
 //! A user's own state machine: what is sound passes, and each kind of bug is named.
 
+#![expect(clippy::disallowed_types, reason = "the order of a hash set is one of the bugs")]
+
 use core::cell::Cell;
 use core::time::Duration;
+use std::collections::HashSet;
 
 use quorate::{Applying, StateMachine};
 use quorate_sim::{Counter, CounterOp, Fault, Faults, Request, Sim, Told, sim};
@@ -21,6 +24,11 @@ struct Total<const BUG: u8> {
     #[serde(skip)]
     address: Box<u8>,
     noise: u64,
+    /// What a snapshot leaves out.
+    #[serde(skip)]
+    left_out: i64,
+    /// In an order that differs from machine to machine.
+    seen: HashSet<i64>,
 }
 
 const SOUND: u8 = 0;
@@ -28,6 +36,8 @@ const PANICS: u8 = 1;
 const QUERY_COUNTS: u8 = 2;
 const SILENT: u8 = 3;
 const FORGETS: u8 = 4;
+const LEAVES_OUT: u8 = 5;
+const DISORDERS: u8 = 6;
 
 impl<const BUG: u8> StateMachine for Total<BUG> {
     type Command = i64;
@@ -42,6 +52,12 @@ impl<const BUG: u8> StateMachine for Total<BUG> {
         }
         if BUG == FORGETS && at.application_index == 60 {
             return self.total;
+        }
+        if BUG == LEAVES_OUT {
+            self.left_out += 1;
+        }
+        if BUG == DISORDERS && self.seen.len() < 10 {
+            self.seen.insert(add);
         }
         self.total += add;
         self.total
@@ -62,7 +78,7 @@ fn total<const BUG: u8>() -> Sim<Total<BUG>> {
         .duration(Duration::from_secs(10))
         .workload(|rng| rng.range(1..1_000_000))
         .queries(|_| ())
-        .state(|machine| (machine.total, machine.noise))
+        .state(|machine| (machine.total, machine.noise, machine.left_out))
         .linearizable(
             Counter,
             |request| match request {
@@ -118,6 +134,19 @@ fn a_query_that_changes_something_is_named() {
 fn a_state_that_differs_and_does_not_show_is_named() {
     let report = report_of::<SILENT>("same commands, same state: ");
     assert!(report.contains("an address"), "{report}");
+}
+
+#[test]
+fn a_snapshot_that_leaves_something_out_is_named() {
+    // Who restored it goes another way from there on.
+    let report = report_of::<LEAVES_OUT>("same commands, same state: ");
+    assert!(report.contains("or a field that a snapshot leaves out"), "{report}");
+}
+
+#[test]
+fn a_snapshot_in_any_order_is_named() {
+    let report = report_of::<DISORDERS>("equal states give equal snapshots: ");
+    assert!(report.contains("from a BTreeMap or sorted"), "{report}");
 }
 
 #[test]
