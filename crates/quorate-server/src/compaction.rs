@@ -1,9 +1,11 @@
 //! Compaction without being asked, with etcd's two meanings of a retention.
 //!
 //! *Periodic* keeps what was written within a time: every member notes the revision ten times per
-//! period (of an hour at most), and compacts to what it noted a whole period ago. *Revision* keeps a
-//! number of revisions, and looks every five minutes. Only the leader compacts, through the log like
-//! any client; the others note along, so that one that comes to lead need not wait for a period.
+//! period (of an hour at most), and compacts to what it noted a whole period ago, once a period or
+//! once an hour. Notes are in memory alone: a server that starts compacts nothing before a whole
+//! period is over. *Revision* keeps a number of revisions, and looks every five minutes. Only the
+//! leader compacts, through the log like any client; the others note along, so that one that comes to
+//! lead need not wait for a period.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -114,17 +116,18 @@ fn duration(text: &str) -> Option<Duration> {
 #[derive(Debug)]
 struct Compactor {
     keeps: AutoCompaction,
-    /// Revisions of the past period, the oldest first.
-    noted: VecDeque<Revision>,
-    /// When something was compacted last, since the start.
-    done_at: Duration,
+    /// Revisions of the past period, each with the time since the start at which it was the latest;
+    /// the oldest first.
+    noted: VecDeque<(Duration, Revision)>,
+    /// When something was compacted last, since the start; nothing before the first time.
+    done_at: Option<Duration>,
     done: Revision,
 }
 
 impl Compactor {
     const fn new(keeps: AutoCompaction) -> Self {
         let noted = VecDeque::new();
-        Self { keeps, noted, done_at: Duration::ZERO, done: Revision::ZERO }
+        Self { keeps, noted, done_at: None, done: Revision::ZERO }
     }
 
     /// How long to wait before the store is looked at again.
@@ -136,11 +139,12 @@ impl Compactor {
     }
 
     /// Notes the revision of the store; comes before each pause.
-    fn note(&mut self, revision: Revision) {
+    fn note(&mut self, now: Duration, revision: Revision) {
         let AutoCompaction::Periodic(period) = self.keeps else { return };
-        let pauses = period.as_nanos() / self.pause().as_nanos().max(1);
-        self.noted.push_back(revision);
-        while self.noted.len() as u128 > pauses + 1 {
+        self.noted.push_back((now, revision));
+        let is_old = |(at, _): &(Duration, _)| now.saturating_sub(*at) >= period;
+        // Of those that are old enough the newest will do.
+        while self.noted.get(1).is_some_and(is_old) {
             self.noted.pop_front();
         }
     }
@@ -149,8 +153,13 @@ impl Compactor {
     fn due(&self, now: Duration, latest: Revision) -> Option<Revision> {
         let revision = match self.keeps {
             AutoCompaction::Periodic(period) => {
-                let waited = now.saturating_sub(self.done_at) >= period.min(HOUR);
-                self.noted.front().copied().filter(|_| waited)?
+                let since = |at: Duration| now.saturating_sub(at);
+                if self.done_at.is_some_and(|at| since(at) < period.min(HOUR)) {
+                    return None;
+                }
+                // By the time of the note and not by its place: while the node serves nobody nothing
+                // is noted, and a member that was told of the cluster late has few notes.
+                self.noted.iter().take_while(|(at, _)| since(*at) >= period).last()?.1
             }
             AutoCompaction::Revision(count) => Revision(latest.get() - count),
         };
@@ -158,7 +167,7 @@ impl Compactor {
     }
 
     const fn compacted(&mut self, now: Duration, revision: Revision) {
-        (self.done_at, self.done) = (now, revision);
+        (self.done_at, self.done) = (Some(now), revision);
     }
 }
 
@@ -168,7 +177,8 @@ pub(crate) async fn run<B: Backend>(keeps: AutoCompaction, context: Arc<Context<
     let start = Instant::now();
     loop {
         if let Some(revision) = latest(&context).await {
-            compactor.note(revision);
+            // After it was asked: what was replaced before that is at least as old as the note.
+            compactor.note(start.elapsed(), revision);
         }
         tokio::time::sleep(compactor.pause()).await;
         let Some(latest) = latest(&context).await else { continue };
@@ -250,13 +260,17 @@ mod tests {
         }
     }
 
-    /// What a compactor does in a store that makes a revision a second; by minutes.
+    /// Revision of a store that has seen much when the server starts, and makes one a second.
+    fn revision(now: Duration) -> Revision {
+        Revision(5000 + i64::try_from(now.as_secs()).unwrap())
+    }
+
+    /// What a compactor does in such a store; by minutes.
     fn schedule(keeps: AutoCompaction, length: Duration) -> Vec<(u64, i64)> {
         let mut compactor = Compactor::new(keeps);
-        let revision = |now: Duration| Revision(1 + i64::try_from(now.as_secs()).unwrap());
         let (mut now, mut done) = (Duration::ZERO, Vec::new());
         while now < length {
-            compactor.note(revision(now));
+            compactor.note(now, revision(now));
             now += compactor.pause();
             if let Some(due) = compactor.due(now, revision(now)) {
                 compactor.compacted(now, due);
@@ -270,10 +284,9 @@ mod tests {
     fn minutes(period: Duration, length: Duration) -> Vec<u64> {
         let done = schedule(AutoCompaction::Periodic(period), length);
         let pause = period.min(HOUR) / NOTES;
-        for (minute, revision) in &done {
-            let kept = minute * 60 - u64::try_from(revision - 1).unwrap();
-            let is_first = *revision == 1;
-            assert!(is_first || (period..=period + pause).contains(&Duration::from_secs(kept)));
+        for (minute, to) in &done {
+            let kept = minute * 60 - u64::try_from(to - 5000).unwrap();
+            assert!((period..=period + pause).contains(&Duration::from_secs(kept)));
         }
         done.into_iter().map(|(minute, _)| minute).collect()
     }
@@ -281,33 +294,91 @@ mod tests {
     #[test]
     fn a_period_is_kept_and_compacted_once_a_period_or_once_an_hour() {
         assert_eq!(minutes(10 * MINUTE, 35 * MINUTE), [10, 20, 30]);
-        assert_eq!(minutes(3 * HOUR, 6 * HOUR), [60, 192, 252, 312]);
+        assert_eq!(minutes(HOUR, 3 * HOUR), [60, 120, 180]);
+        assert_eq!(minutes(3 * HOUR, 6 * HOUR), [180, 240, 300, 360]);
+        assert_eq!(minutes(24 * HOUR, 24 * HOUR - MINUTE), [24 * 60], "not before a day is over");
+    }
+
+    #[test]
+    fn a_period_begins_with_the_first_note() {
+        let mut compactor = Compactor::new(AutoCompaction::Periodic(3 * HOUR));
+        // Two hours in which the node serves nobody; then a note, and nothing for long again.
+        compactor.note(2 * HOUR, Revision(7));
+        assert_eq!(compactor.due(5 * HOUR - MINUTE, Revision(9)), None);
+        assert_eq!(compactor.due(5 * HOUR, Revision(9)), Some(Revision(7)));
+        compactor.note(6 * HOUR, Revision(8));
+        assert_eq!(compactor.due(9 * HOUR - MINUTE, Revision(9)), Some(Revision(7)));
+        compactor.note(9 * HOUR, Revision(9));
+        assert_eq!(compactor.due(9 * HOUR, Revision(9)), Some(Revision(8)));
+        assert_eq!(compactor.noted.len(), 2, "what is too old is forgotten");
     }
 
     #[test]
     fn a_number_of_revisions_is_kept() {
         let done = schedule(AutoCompaction::Revision(500), 21 * MINUTE);
-        assert_eq!(done, [(10, 101), (15, 401), (20, 701), (25, 1001)]);
+        assert_eq!(done, [(5, 4800), (10, 5100), (15, 5400), (20, 5700), (25, 6000)]);
+    }
+
+    /// A store with so many revisions more.
+    async fn put(context: &Context<Fake>, count: usize) {
+        for _ in 0..count {
+            let put = quorate_kv::Put::new(b"k", b"v");
+            context.backend.call(Command::Put(put)).await.unwrap().result.unwrap();
+        }
+    }
+
+    fn compacted(context: &Context<Fake>) -> i64 {
+        let machine = context.backend.machine.lock().unwrap();
+        machine.store().as_view().compact_revision().map_or(0, Revision::get)
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_the_leader_compacts() {
         let context = Fake::context();
-        for number in 0..100_u8 {
-            let put = quorate_kv::Put::new(b"k", &[number]);
-            context.backend.call(Command::Put(put)).await.unwrap();
-        }
+        put(&context, 100).await;
         let task = tokio::spawn(run(AutoCompaction::Revision(40), Arc::clone(&context)));
-        let compacted = || {
-            let machine = context.backend.machine.lock().unwrap();
-            machine.store().as_view().compact_revision().map_or(0, Revision::get)
-        };
         context.backend.standing.lock().unwrap().leader = Some(0x99);
         tokio::time::sleep(HOUR).await;
-        assert_eq!(compacted(), 0, "another member leads");
+        assert_eq!(compacted(&context), 0, "another member leads");
         context.backend.standing.lock().unwrap().leader = Some(0x0e);
         tokio::time::sleep(2 * COUNT_EVERY).await;
-        assert_eq!(compacted(), 61);
+        assert_eq!(compacted(&context), 61);
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_starts_again_keeps_what_it_found_for_a_whole_period() {
+        let context = Fake::context();
+        put(&context, 100).await;
+        let keeps = AutoCompaction::Periodic(24 * HOUR);
+        let task = tokio::spawn(run(keeps, Arc::clone(&context)));
+        tokio::time::sleep(12 * HOUR).await;
+        put(&context, 100).await;
+        tokio::time::sleep(12 * HOUR - MINUTE).await;
+        assert_eq!(compacted(&context), 0, "a day is not over");
+        tokio::time::sleep(10 * MINUTE).await;
+        assert_eq!(compacted(&context), 101, "what was there at the start of the day");
+        tokio::time::sleep(11 * HOUR).await;
+        assert_eq!(compacted(&context), 101);
+        tokio::time::sleep(2 * HOUR).await;
+        assert_eq!(compacted(&context), 201);
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_to_lead_compacts_by_what_it_noted_before() {
+        let context = Fake::context();
+        put(&context, 100).await;
+        context.backend.standing.lock().unwrap().leader = Some(0x99);
+        let keeps = AutoCompaction::Periodic(24 * HOUR);
+        let task = tokio::spawn(run(keeps, Arc::clone(&context)));
+        tokio::time::sleep(12 * HOUR).await;
+        put(&context, 100).await;
+        tokio::time::sleep(18 * HOUR).await;
+        assert_eq!(compacted(&context), 0, "another member leads");
+        context.backend.standing.lock().unwrap().leader = Some(0x0e);
+        tokio::time::sleep(10 * MINUTE).await;
+        assert_eq!(compacted(&context), 101);
         task.abort();
     }
 }
