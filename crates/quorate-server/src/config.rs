@@ -47,7 +47,8 @@ pub struct ServerConfig {
     /// Largest request that is proposed (`--max-request-bytes`).
     pub max_request_bytes: usize,
     /// Executed entries after which the node takes a snapshot, so that its log can begin after it;
-    /// `None` for the library's default (`--snapshot-count`).
+    /// as many bytes of them as the library says are enough. `None` for the library's default
+    /// (`--snapshot-count`).
     pub snapshot_count: Option<u64>,
     /// Bytes that the store may have before writes are refused; `None` for as many as there is
     /// memory for (`--quota-backend-bytes`).

@@ -150,6 +150,11 @@ impl Settings {
     }
 }
 
+/// Executed entries after which a snapshot is taken, unless set otherwise.
+pub const SNAPSHOT_ENTRIES: u64 = 500_000;
+/// Bytes of executed entries after which a snapshot is taken, unless set otherwise.
+pub const SNAPSHOT_BYTES: u64 = 256 << 20;
+
 /// Collects what a node needs. Every default is the safe choice.
 #[derive(Debug)]
 #[must_use]
@@ -193,8 +198,8 @@ impl<M: StateMachine> NodeBuilder<M> {
             max_command_bytes: MAX_COMMAND_BYTES,
             limits: Limits::default(),
             without_threads: false,
-            snapshot_entries: 500_000,
-            snapshot_bytes: 256 << 20,
+            snapshot_entries: SNAPSHOT_ENTRIES,
+            snapshot_bytes: SNAPSHOT_BYTES,
             snapshot_bytes_per_second: 64 << 20,
             keep_bytes: raft.keep_bytes(),
             retain_bytes: raft.retain_bytes(),

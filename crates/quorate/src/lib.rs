@@ -90,7 +90,7 @@ pub mod wire;
 
 pub use applier::Applier;
 #[cfg(feature = "tcp")]
-pub use builder::{NodeBuilder, StartError};
+pub use builder::{NodeBuilder, SNAPSHOT_BYTES, SNAPSHOT_ENTRIES, StartError};
 #[cfg(feature = "tcp")]
 pub use client::{Client, Consistency};
 pub use codec::{Codec, CodecError};

@@ -72,7 +72,8 @@ pub(crate) struct Arguments {
     /// Largest request, in bytes [default: 1572864]
     #[arg(long, value_name = "BYTES")]
     max_request_bytes: Option<String>,
-    /// Executed entries after which a snapshot is taken and the log begins after it [default: 100000]
+    /// Executed entries after which a snapshot is taken and the log begins after it; 256 MiB of them
+    /// are enough, unless the newest snapshot is larger [default: 500000]
     #[arg(long, value_name = "N")]
     snapshot_count: Option<String>,
     /// Bytes that the store may have before writes are refused; 0 for the default, below zero for

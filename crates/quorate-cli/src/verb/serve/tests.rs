@@ -1,6 +1,7 @@
 //! How flags and environment become settings.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use quorate::{SNAPSHOT_BYTES, SNAPSHOT_ENTRIES};
 
 use super::*;
 
@@ -54,4 +55,14 @@ fn flags_of_etcd_without_effect_are_accepted_and_named() {
     let flags: Vec<&str> = start.without_effect.iter().map(|(flag, _)| *flag).collect();
     assert_eq!(flags, ["initial-cluster-state", "pre-vote", "logger"]);
     assert!(Line::try_parse_from(["serve", "--max-wals", "1"]).is_err());
+}
+
+#[test]
+fn the_help_tells_when_the_library_takes_snapshots() {
+    let command = Line::command();
+    let flag = command.get_arguments().find(|flag| flag.get_long() == Some("snapshot-count"));
+    let help = flag.unwrap().get_help().unwrap().to_string();
+    let (entries, bytes) = (SNAPSHOT_ENTRIES, SNAPSHOT_BYTES >> 20);
+    assert!(help.contains(&format!("[default: {entries}]")), "{help}");
+    assert!(help.contains(&format!("{bytes} MiB")), "{help}");
 }
