@@ -6,11 +6,13 @@
 //! all are made together. Each holds the founding record, a snapshot of the state as the end of an
 //! entry that nobody ever proposed, and an empty log behind it.
 //!
-//! A directory is whole when this returns. One that was being made when the process ended has no base,
-//! and its node would wait for the others for ever: make directories under a name that is given up
-//! when they are whole.
+//! A directory is whole and durable when this returns, with its name. One that was being made when the
+//! process ended has no base, and its node would wait for the others for ever: make directories under
+//! a name that is given up when they are whole.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quorate_core::{ClusterId, EntryId, Few, HardState, Index, NodeId, PersistToken, Term};
@@ -87,7 +89,7 @@ pub fn found_with<M: StateMachine>(
     let mut applier = Applier::new(machine);
     for (node, directory) in directories {
         let failed = |reason| RestoreError::Directory { directory: directory.clone(), reason };
-        std::fs::create_dir_all(&directory).map_err(|error| failed(error.to_string()))?;
+        make(&directory).map_err(|error| failed(error.to_string()))?;
         let options =
             OpenOptions { format_as: Some(node), seed: draw()?, ..OpenOptions::default() };
         let opened = open_blocking(OsFs::new(&directory), options);
@@ -96,6 +98,7 @@ pub fn found_with<M: StateMachine>(
             return Err(RestoreError::NotEmpty(directory));
         }
         write(opened, &record, applier.view()).map_err(failed)?;
+        sync_names(&directory).map_err(|error| failed(error.to_string()))?;
     }
     Ok(record.cluster)
 }
@@ -104,6 +107,24 @@ pub fn found_with<M: StateMachine>(
 fn draw() -> Result<u64, RestoreError> {
     let drawn = getrandom::u64();
     drawn.map(|number| number.max(1)).map_err(|error| RestoreError::NoEntropy(error.to_string()))
+}
+
+/// Makes a directory, with those above it that are not there; their names are durable.
+fn make(directory: &Path) -> io::Result<()> {
+    let missing = directory.ancestors().take_while(|folder| !folder.exists()).count();
+    std::fs::create_dir_all(directory)?;
+    directory.ancestors().skip(1).take(missing).try_for_each(sync_names)
+}
+
+/// Makes the names in a directory durable: what was made there, renamed to there or removed.
+///
+/// # Errors
+///
+/// When the directory cannot be opened, or the system cannot promise it.
+pub fn sync_names(directory: &Path) -> io::Result<()> {
+    // Above a relative path of one part there is nothing to open.
+    let is_here = directory.as_os_str().is_empty();
+    File::open(if is_here { Path::new(".") } else { directory })?.sync_all()
 }
 
 /// Makes a directory that was just formatted that of a node of this cluster.

@@ -3,11 +3,15 @@
 //! The cluster is another one: its id and those of its nodes are drawn, so that nodes of the old one
 //! and the new one refuse each other. Nodes know each other by those ids, so the directories of all
 //! of them are made at once, to be copied to where the nodes run.
+//!
+//! All of it is made under another name beside the target, and gets its name when it is durable: what
+//! has the name is whole, and what fails leaves nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use quorate::ClusterId;
 use quorate::restore::{self, NewMember};
 use quorate_kv::KvMachine;
 use quorate_server::ServerConfig;
@@ -64,24 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     quorate::Snapshot::restore(&mut machine, &mut content).map_err(|error| unread(error.into()))?;
     drop(content);
     let names: Vec<String> = members.iter().map(|member| member.name.clone()).collect();
-    // Under another name until all of it is on disk.
-    let unfinished = with_suffix(&directory, ".restoring");
-    drop(fs::remove_dir_all(&unfinished));
-    let within = |name: &str| match names.len() {
-        1 => unfinished.clone(),
-        _ => unfinished.join(name),
-    };
-    let members = members.into_iter().map(|member| {
-        let directory = within(&member.name);
-        NewMember { directory, ..member }
-    });
-    let made = restore::found_with(machine, members.collect()).map_err(|error| {
-        drop(fs::remove_dir_all(&unfinished));
-        unwritable(&directory, &error.to_string())
-    })?;
-    drop(fs::remove_dir(&directory));
-    fs::rename(&unfinished, &directory)
-        .map_err(|error| unwritable(&directory, &error.to_string()))?;
+    let made = make(&directory, machine, members)?;
     println!("Restored revision {} as cluster {made}", backup.header().revision);
     match names.as_slice() {
         [name] => println!("{}: {name}", directory.display()),
@@ -90,6 +77,45 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Makes the directories, beside the target until all of it is durable; returns the cluster's id.
+fn make(
+    target: &Path,
+    machine: KvMachine<quorate_kv::NoSink>,
+    members: Vec<NewMember>,
+) -> Result<ClusterId, Failure> {
+    // Without what may follow the name, a slash or a dot.
+    let target = &target.components().collect::<PathBuf>();
+    let unfinished = beside(target, ".restoring")?;
+    // What an earlier try left that did not come to its end.
+    drop(fs::remove_dir_all(&unfinished));
+    let is_alone = members.len() == 1;
+    let members = members.into_iter().map(|member| {
+        let directory = if is_alone { unfinished.clone() } else { unfinished.join(&member.name) };
+        NewMember { directory, ..member }
+    });
+    let failed = |error: &dyn std::error::Error| {
+        drop(fs::remove_dir_all(&unfinished));
+        unwritable(target, &error.to_string())
+    };
+    let cluster =
+        restore::found_with(machine, members.collect()).map_err(|error| failed(&error))?;
+    // In the place of an empty directory, too.
+    fs::rename(&unfinished, target).map_err(|error| failed(&error))?;
+    let folder = target.parent().unwrap_or(target);
+    restore::sync_names(folder).map_err(|error| {
+        Failure::new(
+            Exit::Refused,
+            format!(
+                "{} is made, and the disk does not promise to keep it: {error}",
+                target.display()
+            ),
+            "what a disk says after such an error is not to be trusted",
+            "remove the directory, check the disk, and restore again",
+        )
+    })?;
+    Ok(cluster)
 }
 
 impl Arguments {
@@ -170,10 +196,18 @@ fn vacant(directory: &Path) -> Result<(), Failure> {
     ))
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.to_owned().into_os_string();
+/// A path in the same folder, whose name has this behind it.
+fn beside(path: &Path, suffix: &str) -> Result<PathBuf, Failure> {
+    let Some(name) = path.file_name() else {
+        return Err(Failure::usage(
+            format!("--data-dir is {}", path.display()),
+            "it is made under another name first, and this is no name",
+            "write the directory's own name",
+        ));
+    };
+    let mut name = name.to_owned();
     name.push(suffix);
-    name.into()
+    Ok(path.with_file_name(name))
 }
 
 fn unwritable(directory: &Path, why: &str) -> Failure {
@@ -183,4 +217,56 @@ fn unwritable(directory: &Path, why: &str) -> Failure {
         "the folder is not there, may not be written, or has no room",
         "name another --data-dir, or make room",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unfinished_lies_beside_the_target() {
+        for (target, expected) in [
+            ("new", "new.restoring"),
+            ("new/", "new.restoring"),
+            ("a/new/.", "a/new.restoring"),
+            ("/a/n1.quorate//", "/a/n1.quorate.restoring"),
+        ] {
+            let path = beside(Path::new(target), ".restoring").unwrap();
+            assert_eq!(path, Path::new(expected), "{target}");
+        }
+        for target in [".", "..", "/", "a/.."] {
+            assert_eq!(beside(Path::new(target), ".restoring").unwrap_err().exit, Exit::Usage);
+        }
+    }
+
+    /// A target that may not be replaced.
+    #[test]
+    fn what_fails_leaves_nothing_and_blocks_no_other_try() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, link) = (folder.path().join("place"), folder.path().join("link"));
+        fs::create_dir(&place).unwrap();
+        std::os::unix::fs::symlink(&place, &link).unwrap();
+        let member = NewMember {
+            name: "n1".to_owned(),
+            peer_address: "a:1".to_owned(),
+            client_urls: Vec::new(),
+            directory: PathBuf::new(),
+        };
+        let names = || {
+            let items = fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> = items.map(|item| item.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        for _ in 0..2 {
+            vacant(&link).unwrap();
+            let machine = KvMachine::default();
+            let failure = make(&link, machine, vec![member.clone()]).unwrap_err();
+            assert!(failure.what.contains("cannot be made"), "{failure:?}");
+            assert_eq!(names(), ["link", "place"]);
+        }
+        make(&place.join("."), KvMachine::default(), vec![member]).unwrap();
+        assert!(fs::read_dir(&place).unwrap().count() > 0);
+        assert_eq!(names(), ["link", "place"]);
+    }
 }
