@@ -2,7 +2,8 @@
 //! are lost on purpose after their requests went through. R-CL1.
 //!
 //! What must hold: every call ends as carried out, and the counters hold exactly as much as was
-//! added, on every node. Replies tell the truth: each length of a value is told once.
+//! added, on every node. Replies tell the truth: each length of a value is told once. A leader that is
+//! stopped goes on only when another one leads in a later term, and only then counts as stopped.
 //!
 //! `QUORATE_ONCE_SEED`, `QUORATE_ONCE_KILLS` and `QUORATE_ONCE_STOPS` set who is struck how often.
 
@@ -11,7 +12,7 @@ mod proxy;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quorate_client::{Client, Options, Session, SessionOptions};
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,7 +27,7 @@ const SESSIONS: usize = 3;
 const WRITERS: usize = 3;
 /// Pause after each call.
 const PAUSE: Duration = Duration::from_millis(5);
-/// How long a leader is stopped: longer than an election takes.
+/// How long a leader is stopped at least: longer than an election usually takes.
 const STOPPED: Duration = Duration::from_millis(1500);
 
 #[derive(Default)]
@@ -47,7 +48,7 @@ fn every_call_of_a_session_is_carried_out_exactly_once() {
     let mut cluster = Cluster::start(3);
     let runtime = runtime();
     let shared = Arc::new(Shared::default());
-    let cuts = runtime.block_on(async {
+    let (changes, cuts) = runtime.block_on(async {
         let mut proxies = Vec::new();
         for (at, node) in cluster.plan.nodes.iter().enumerate() {
             proxies.push(Proxy::before(node.endpoint(), seed * 10 + at as u64).await);
@@ -59,19 +60,20 @@ fn every_call_of_a_session_is_carried_out_exactly_once() {
                 tasks.spawn(write(session.clone(), Arc::clone(&shared), writer));
             }
         }
-        strike(&mut cluster, seed, kills, stops).await;
+        let changes = strike(&mut cluster, seed, kills, stops).await;
         proxies.iter().for_each(Proxy::calm_down);
         shared.stopped.store(true, SeqCst);
         while let Some(ended) = tasks.join_next().await {
             ended.expect("every call is carried out");
         }
-        proxies.iter().map(Proxy::cuts).sum::<u64>()
+        (changes, proxies.iter().map(Proxy::cuts).sum::<u64>())
     });
     let (appended, set) = (shared.appended.load(SeqCst), shared.set.load(SeqCst));
     println!(
-        "soak: seed {seed}: {kills} kills, {stops} leaders stopped, {cuts} replies lost; {appended} \
-         appends and {set} sets, each carried out exactly once"
+        "soak: seed {seed}: {kills} kills, {changes} leaders stopped until another one led, {cuts} \
+         replies lost; {appended} appends and {set} sets, each carried out exactly once"
     );
+    assert_eq!(changes, stops, "each leader that was stopped lost its place");
     assert!(cuts >= kills, "only {cuts} replies were lost");
     assert!(appended > 10 * kills && set > kills, "too few calls to show anything");
     cluster.wait_for_leader();
@@ -120,16 +122,16 @@ async fn write(session: Session, shared: Arc<Shared>, writer: usize) {
     }
 }
 
-/// Kills nodes and stops leaders, spread evenly.
-async fn strike(cluster: &mut Cluster, seed: u64, kills: u64, stops: u64) {
+/// Kills nodes and stops leaders, spread evenly; returns how often another leader came by that.
+async fn strike(cluster: &mut Cluster, seed: u64, kills: u64, stops: u64) -> u64 {
     let mut random = Random::new(seed);
-    let (mut killed, mut stopped) = (0, 0);
-    while killed < kills || stopped < stops {
+    let (mut killed, mut changes) = (0, 0);
+    while killed < kills || changes < stops {
         sleep(Duration::from_millis(200 + random.next() % 600)).await;
-        let stop = killed == kills || stopped * (kills + 1) < killed * stops;
-        if stop && stopped < stops {
+        let stop = killed == kills || changes * (kills + 1) < killed * stops;
+        if stop && changes < stops {
             stop_leader(cluster).await;
-            stopped += 1;
+            changes += 1;
         } else {
             let at = random.below(cluster.processes.len());
             cluster.kill(at);
@@ -137,32 +139,45 @@ async fn strike(cluster: &mut Cluster, seed: u64, kills: u64, stops: u64) {
             killed += 1;
         }
     }
+    changes
 }
 
-/// Stops the process of the leader until another leads, and lets it go on.
+/// Stops the process of the leader until another leads in a later term, and lets it go on.
 async fn stop_leader(cluster: &Cluster) {
-    let Some(at) = leader(cluster).await else { return };
-    let id = cluster.processes[at].as_ref().expect("the node runs").id();
+    let (stopped, term) = leader(cluster, None).await;
+    let id = cluster.processes[stopped].as_ref().expect("the node runs").id();
     let id = i32::try_from(id).ok().and_then(Pid::from_raw).expect("a process has a number");
     kill_process(id, Signal::STOP).expect("it is ours");
-    sleep(STOPPED).await;
+    let ((next, later), ()) = tokio::join!(leader(cluster, Some((stopped, term))), sleep(STOPPED));
     kill_process(id, Signal::CONT).expect("it is ours");
+    assert!(next != stopped && later > term, "node {next} leads in {later} as before in {term}");
 }
 
-/// Who leads, as soon as somebody says so.
-async fn leader(cluster: &Cluster) -> Option<usize> {
-    for _ in 0..100 {
+/// Position and term of the leader, as soon as a node says that it leads and none that answers knows
+/// a later term. After another one: in a later term than its, and it is not asked.
+async fn leader(cluster: &Cluster, after: Option<(usize, u64)>) -> (usize, u64) {
+    let deadline = Instant::now() + PATIENCE;
+    let (stopped, before) = after.unzip();
+    loop {
+        let (mut leads, mut latest) = (None, before.unwrap_or(0) + 1);
         for (at, node) in cluster.plan.nodes.iter().enumerate() {
+            if stopped == Some(at) {
+                continue;
+            }
             let options = Options::default().timeout(Duration::from_millis(500));
             let client = Client::new([node.endpoint()], options).expect("a port is a port");
             let Ok(status) = client.status().await else { continue };
             if status.leader != 0 && status.leader == status.header.unwrap_or_default().member_id {
-                return Some(at);
+                leads = leads.max(Some((status.raft_term, at)));
             }
+            latest = latest.max(status.raft_term);
         }
-        sleep(Duration::from_millis(50)).await;
+        match leads {
+            Some((term, at)) if term == latest => return (at, term),
+            _ => sleep(Duration::from_millis(50)).await,
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for a leader after {after:?}");
     }
-    None
 }
 
 /// The command line does the same for one call.
