@@ -4,6 +4,7 @@
 //! the data directory and the peer port. On the way down the client ports close first, so that what
 //! is under way can still be answered.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,6 +75,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(count_leaders(node.status(), Shared::clone(&context)));
+        tasks.spawn(compare_client_urls(node.status(), client_urls(&config, &addresses)));
         let limits =
             Limits { quota: config.quota_backend_bytes, data_dir: config.data_dir.clone() };
         let watch = space::run(limits, Shared::clone(&context));
@@ -150,18 +152,13 @@ async fn start_node(
     settings: Settings,
     client_addresses: &[SocketAddr],
 ) -> Result<Node<KvMachine>, ServeError> {
-    let client_urls = if config.advertise_client_urls.is_empty() {
-        client_addresses.iter().map(client_url).collect()
-    } else {
-        config.advertise_client_urls.clone()
-    };
     let archive = FileArchive::new(config.data_dir.clone());
     let mut builder = Node::builder_with(KvMachine::with_archive(NoSink, Box::new(archive)))
         .name(&config.name)
         .data_dir(&config.data_dir)
         .listen(settings.listen_peer)
         .advertise(settings.advertise_peer)
-        .client_urls(client_urls)
+        .client_urls(client_urls(config, client_addresses))
         .join_or_form_named(settings.peers);
     if let Some(count) = config.snapshot_count {
         builder = builder.snapshot_entries(count);
@@ -173,6 +170,15 @@ async fn start_node(
         builder = builder.election_timeout(shortest, shortest.saturating_mul(2));
     }
     Ok(builder.start().await?)
+}
+
+/// Where clients are to come.
+fn client_urls(config: &ServerConfig, addresses: &[SocketAddr]) -> Vec<String> {
+    if config.advertise_client_urls.is_empty() {
+        addresses.iter().map(client_url).collect()
+    } else {
+        config.advertise_client_urls.clone()
+    }
 }
 
 /// How clients on this machine reach an address.
@@ -214,6 +220,30 @@ async fn count_leaders(mut status: watch::Receiver<Status>, context: Shared<Node
     }
 }
 
+/// Says so when the list of members has other addresses of this server than its settings: the list
+/// is made when the cluster is founded or restored, and a start changes nothing in it.
+async fn compare_client_urls(mut status: watch::Receiver<Status>, urls: Vec<String>) {
+    let is_known = |status: &Status| status.members.is_some() || status.stopped.is_some();
+    let Ok(status) = status.wait_for(is_known).await else { return };
+    let member = status.members.as_deref().and_then(|members| members.member(status.node));
+    let Some(listed) = member.map(|member| &member.client_urls) else { return };
+    if differ(listed, &urls) {
+        tracing::warn!(
+            listed = %listed.join(","),
+            here = %urls.join(","),
+            "clients that ask for the members are told of other addresses than this server's: those \
+             of when the cluster was founded or restored; give clients the right ones as endpoints"
+        );
+    }
+}
+
+fn differ(listed: &[String], own: &[String]) -> bool {
+    let set = |urls: &[String]| -> BTreeSet<String> {
+        urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect()
+    };
+    set(listed) != set(own)
+}
+
 /// Does what never ends until the node is gone.
 async fn until_gone(mut status: watch::Receiver<Status>, work: impl Future<Output = ()>) {
     let gone = async { drop(status.wait_for(|status| status.stopped.is_some()).await) };
@@ -234,5 +264,15 @@ mod tests {
         assert_eq!(url("0.0.0.0:2379"), "http://localhost:2379");
         assert_eq!(url("[::]:2379"), "http://localhost:2379");
         assert_eq!(url("[::1]:2379"), "http://[::1]:2379");
+    }
+
+    #[test]
+    fn addresses_differ_by_what_they_are_and_not_by_how_they_are_written() {
+        let urls = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let differ = |listed, own| differ(&urls(listed), &urls(own));
+        assert!(!differ("http://a:1 http://a:2", "http://a:2/ http://a:1"));
+        assert!(differ("http://a:1", "http://a:2"));
+        assert!(differ("", "http://a:1"));
+        assert!(differ("http://a:1 http://a:2", "http://a:1"));
     }
 }

@@ -28,8 +28,8 @@ pub struct ServerConfig {
     pub data_dir: PathBuf,
     /// Where clients are served (`--listen-client-urls`).
     pub listen_client_urls: Vec<String>,
-    /// Where clients are told to come; empty for where they are served
-    /// (`--advertise-client-urls`).
+    /// Where clients are told to come, from the founding of the cluster on; empty for where they are
+    /// served (`--advertise-client-urls`).
     pub advertise_client_urls: Vec<String>,
     /// Where the other nodes are listened to (`--listen-peer-urls`).
     pub listen_peer_url: String,

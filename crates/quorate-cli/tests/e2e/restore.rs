@@ -1,10 +1,15 @@
 //! A cluster that begins with a backup of another one.
 
+use std::collections::BTreeMap;
 use std::fs;
 
+use quorate_cli::cluster::PlannedNode;
 use quorate_client::proto::RangeRequest;
 
-use crate::harness::{Cluster, copy_folder, quorate, runtime, text};
+use crate::harness::{Cluster, copy_folder, quorate, runtime, text, wait_until};
+
+/// Where clients are told that a restored node by itself is, unless its flags say otherwise.
+const DEFAULT_CLIENT_URL: &str = "http://127.0.0.1:2379";
 
 /// What our own program prints.
 fn said(arguments: &[&str]) -> String {
@@ -33,6 +38,18 @@ fn value_at(cluster: &Cluster, at: usize, key: &str, revision: i64) -> String {
     text(&reply.kvs[0].value)
 }
 
+/// Where a node says that clients reach the members, by name.
+fn told_by(cluster: &Cluster, at: usize) -> BTreeMap<String, Vec<String>> {
+    let reply = runtime().block_on(cluster.client_of(at).member_list()).unwrap();
+    reply.members.into_iter().map(|member| (member.name, member.client_urls)).collect()
+}
+
+/// Where the members are.
+fn planned(cluster: &Cluster) -> BTreeMap<String, Vec<String>> {
+    let urls = |node: &PlannedNode| vec![format!("http://{}", node.endpoint())];
+    cluster.plan.nodes.iter().map(|node| (node.name.clone(), urls(node))).collect()
+}
+
 #[test]
 fn three_nodes_begin_with_a_backup_and_refuse_the_nodes_it_came_from() {
     let (mut old, file) = backed_up(3);
@@ -44,8 +61,19 @@ fn three_nodes_begin_with_a_backup_and_refuse_the_nodes_it_came_from() {
     let made = new.folder.path().join("made");
     let made_text = made.to_str().unwrap();
     let list = new.plan.initial_cluster();
-    let arguments =
-        ["snapshot", "restore", &file, "--data-dir", made_text, "--initial-cluster", &list];
+    let urls = new.plan.nodes.iter().map(|n| format!("{}=http://{}", n.name, n.endpoint()));
+    let urls = urls.collect::<Vec<_>>().join(",");
+    let arguments = [
+        "snapshot",
+        "restore",
+        &file,
+        "--data-dir",
+        made_text,
+        "--initial-cluster",
+        &list,
+        "--advertise-client-urls",
+        &urls,
+    ];
     let told = said(&arguments);
     assert!(told.contains("Restored revision 301"), "{told}");
     let again = quorate(&arguments);
@@ -60,6 +88,8 @@ fn three_nodes_begin_with_a_backup_and_refuse_the_nodes_it_came_from() {
     for at in 0..3 {
         assert_eq!(value_at(&new, at, "k7", 0), "207");
         assert_eq!(value_at(&new, at, "k7", 9), "7", "the history is there");
+        assert_eq!(told_by(&new, at), planned(&new), "where clients are told to come");
+        assert!(!new.said(at).contains("told of other addresses"), "{}", new.said(at));
     }
     let header = new.status(0).unwrap().header.unwrap();
     assert_ne!(header.cluster_id, old_cluster);
@@ -88,7 +118,7 @@ fn a_node_by_itself_begins_with_a_backup() {
     old.kill_all();
     let mut new = Cluster::planned(1);
     let node = &new.plan.nodes[0];
-    let directory = node.data_dir.to_str().unwrap().to_owned();
+    let directory = format!("{}/", node.data_dir.display());
     let url = format!("http://{}", node.peer());
     let told = said(&[
         "snapshot",
@@ -107,8 +137,13 @@ fn a_node_by_itself_begins_with_a_backup() {
         new.wait_for_leader();
         assert_eq!(value_at(&new, 0, "k7", 9), "7");
         assert_eq!(new.put("k7", "on").unwrap(), 302 + life);
+        assert_eq!(told_by(&new, 0).values().flatten().collect::<Vec<_>>(), [DEFAULT_CLIENT_URL]);
+        wait_until("it is said that this is not where the server is", || {
+            new.said(0).contains("told of other addresses")
+        });
         new.kill(0);
     }
+    assert!(!fs::exists(new.folder.path().join("n1.restoring")).unwrap());
 
     // A damaged backup makes nothing.
     let mut bytes = fs::read(&file).unwrap();

@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     /// Where clients are served [default: http://127.0.0.1:2379]
     #[arg(long, value_name = "URL,..")]
     listen_client_urls: Option<String>,
-    /// Where clients are told to come [default: where they are served]
+    /// Where clients are told to come; as of the founding [default: where they are served]
     #[arg(long, value_name = "URL,..")]
     advertise_client_urls: Option<String>,
     /// Where the other nodes are listened to [default: http://127.0.0.1:2380]

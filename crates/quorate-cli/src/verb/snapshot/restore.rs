@@ -2,11 +2,13 @@
 //!
 //! The cluster is another one: its id and those of its nodes are drawn, so that nodes of the old one
 //! and the new one refuse each other. Nodes know each other by those ids, so the directories of all
-//! of them are made at once, to be copied to where the nodes run.
+//! of them are made at once, to be copied to where the nodes run. The list of members is made here,
+//! too, with where clients reach them; no server changes it at its start.
 //!
 //! All of it is made under another name beside the target, and gets its name when it is durable: what
 //! has the name is whole, and what fails leaves nothing.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,9 +26,14 @@ const AFTER_HELP: &str = "\
 Alone:            quorate snapshot restore backup --data-dir new
                   quorate serve --data-dir new
 Three nodes:      quorate snapshot restore backup --data-dir new \\
-                    --initial-cluster n1=http://A:2380,n2=http://B:2380,n3=http://C:2380
+                    --initial-cluster n1=http://A:2380,n2=http://B:2380,n3=http://C:2380 \\
+                    --advertise-client-urls n1=http://A:2379,n2=http://B:2379,n3=http://C:2379
                   makes new/n1, new/n2 and new/n3; copy each to its machine, and start each there
-                  with the same --name, --initial-advertise-peer-urls and --initial-cluster.";
+                  with the same --name, --initial-advertise-peer-urls and --initial-cluster.
+
+Clients that ask for the members are told what --advertise-client-urls says here: the servers pass
+it on and do not change it. Without it they are told of http://127.0.0.1:2379 for a node by itself,
+and of no address for several.";
 
 /// What to restore, and as what.
 #[derive(Debug, Args)]
@@ -47,6 +54,10 @@ pub(super) struct Arguments {
     /// Where a node by itself is told from the others [default: http://127.0.0.1:2380]
     #[arg(long, value_name = "URL")]
     initial_advertise_peer_urls: Option<String>,
+    /// Where clients are told to come; of several nodes with the name of each, once for each URL
+    /// [default: http://127.0.0.1:2379 for a node by itself, nowhere for several]
+    #[arg(long, value_name = "[NAME=]URL,..")]
+    advertise_client_urls: Option<String>,
     #[arg(long, hide = true)]
     initial_cluster_token: Option<String>,
     #[arg(long, hide = true)]
@@ -68,6 +79,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     quorate::Snapshot::restore(&mut machine, &mut content).map_err(|error| unread(error.into()))?;
     drop(content);
     let names: Vec<String> = members.iter().map(|member| member.name.clone()).collect();
+    if members.iter().all(|member| member.client_urls.is_empty()) {
+        eprintln!(
+            "note: clients that ask for the members are told of no address; --advertise-client-urls \
+             gives the nodes' own"
+        );
+    }
     let made = make(&directory, machine, members)?;
     println!("Restored revision {} as cluster {made}", backup.header().revision);
     match names.as_slice() {
@@ -162,6 +179,8 @@ impl Arguments {
         let mut config = ServerConfig::new(name, &directory);
         config.advertise_peer_url = self.initial_advertise_peer_urls.clone().or(listed_url);
         config.initial_cluster = list;
+        let client_urls = self.client_urls();
+        config.advertise_client_urls = client_urls.iter().map(|(_, url)| url.clone()).collect();
         let settings = config.validate().map_err(|error| {
             Failure::usage(
                 error.to_string(),
@@ -169,13 +188,59 @@ impl Arguments {
                 "quorate snapshot restore --help",
             )
         })?;
+        let names = settings.peers.iter().map(|(name, _)| name.as_str());
+        let mut urls = by_name(&names.collect::<Vec<_>>(), client_urls)?;
+        if let ([(name, _)], true) = (settings.peers.as_slice(), urls.is_empty()) {
+            // Where a server by itself serves clients unless told otherwise.
+            urls.insert(name.clone(), config.listen_client_urls);
+        }
         let members = settings.peers.into_iter().map(|(name, peer_address)| NewMember {
+            client_urls: urls.remove(&name).unwrap_or_default(),
             name,
             peer_address,
-            client_urls: Vec::new(),
             directory: PathBuf::new(),
         });
         Ok((directory, members.collect()))
+    }
+
+    /// Where clients are told to come, each with the name of its node where one is given.
+    fn client_urls(&self) -> Vec<(Option<String>, String)> {
+        let parts = self.advertise_client_urls.iter().flat_map(|text| text.split(','));
+        let named = |part: &str| match part.trim().split_once('=') {
+            Some((name, url)) => (Some(name.to_owned()), url.to_owned()),
+            None => (None, part.trim().to_owned()),
+        };
+        parts.map(named).collect()
+    }
+}
+
+/// The URLs of each node. All nodes have some, or none has.
+fn by_name(
+    names: &[&str],
+    urls: Vec<(Option<String>, String)>,
+) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+    let refused = |what: String| {
+        Failure::usage(
+            format!("--advertise-client-urls {what}"),
+            format!("these are the nodes: {}", names.join(", ")),
+            "--advertise-client-urls n1=http://HOST:2379,n2=http://HOST:2379,n3=http://HOST:2379",
+        )
+    };
+    let mut of_each = BTreeMap::<String, Vec<String>>::new();
+    for (name, url) in urls {
+        let name = match (name, names) {
+            (Some(name), _) => name,
+            (None, [only]) => (*only).to_owned(),
+            (None, _) => return Err(refused(format!("does not say whose {url} is"))),
+        };
+        if !names.contains(&name.as_str()) {
+            return Err(refused(format!("has {name:?}, which is no node")));
+        }
+        of_each.entry(name).or_default().push(url);
+    }
+    match names.iter().find(|name| !of_each.is_empty() && !of_each.contains_key(**name)) {
+        Some(left_out) => Err(refused(format!("leaves {left_out:?} out"))),
+        None => Ok(of_each),
     }
 }
 
@@ -221,7 +286,57 @@ fn unwritable(directory: &Path, why: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    /// Where clients are told that the members are, by name; or why not.
+    fn members(words: &[&str]) -> Result<Vec<(String, Vec<String>)>, String> {
+        let line = Line::try_parse_from([&["restore", "backup"], words].concat()).unwrap();
+        let (_, members) = line.arguments.members().map_err(|failure| failure.what)?;
+        Ok(members.into_iter().map(|member| (member.name, member.client_urls)).collect())
+    }
+
+    const THREE: [&str; 2] = ["--initial-cluster", "n1=http://a:1,n2=http://b:1,n3=http://c:1"];
+
+    #[test]
+    fn clients_are_told_of_the_addresses_that_are_given() {
+        let told = |words: &[&str]| {
+            let told = members(words).unwrap();
+            told.iter()
+                .map(|(name, urls)| format!("{name}: {}", urls.join(" ")))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told(&[]), ["default: http://127.0.0.1:2379"]);
+        let flag = "--advertise-client-urls";
+        assert_eq!(told(&[flag, "http://a:2, http://a:3"]), ["default: http://a:2 http://a:3"]);
+        assert_eq!(told(&["--name", "n1", flag, "n1=http://a:2"]), ["n1: http://a:2"]);
+        assert_eq!(told(&THREE), ["n1: ", "n2: ", "n3: "]);
+        let urls = "n3=http://c:2,n1=http://a:2, n2=http://b:2,n1=http://a:3";
+        let three = ["n1: http://a:2 http://a:3", "n2: http://b:2", "n3: http://c:2"];
+        assert_eq!(told(&[&THREE[..], &[flag, urls]].concat()), three);
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_meant_are_refused() {
+        for (urls, why) in [
+            ("http://a:2", "does not say whose http://a:2 is"),
+            ("n1=http://a:2,n2=http://b:2", "leaves \"n3\" out"),
+            ("n1=http://a:2,n2=http://b:2,n4=http://c:2", "has \"n4\", which is no node"),
+            ("n1=http://a:2,n2=b:2,n3=http://c:2", "has no scheme"),
+            ("", "has no scheme"),
+        ] {
+            let words = [&THREE[..], &["--advertise-client-urls", urls]].concat();
+            let refused = members(&words).unwrap_err();
+            assert!(refused.contains(why), "{urls}: {refused}");
+        }
+    }
 
     #[test]
     fn what_is_unfinished_lies_beside_the_target() {
