@@ -4,26 +4,28 @@
 //! over all endpoints, until it is answered or its time is up; the cluster recognises what it
 //! carried out before and gives the reply of that time.
 //!
-//! - The session is opened with the first write, kept alive while a handle is held, and closed
-//!   after the last.
+//! - The session is opened with the first write, or when the caller opens one, kept alive while a
+//!   handle is held, and closed after the last.
 //! - A write ends as carried out, as refused when no attempt can have been carried out, as unknown
 //!   only when its time is up, or as expired. Another session is opened only when the caller says
 //!   so: in a new one, a write of the old could be carried out again.
 //! - Pauses between rounds over the endpoints grow and are random, so that many clients at once do
 //!   not become a storm.
 
+mod keeper;
+
 use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quorate_proto::etcdserverpb as pb;
 use quorate_proto::quoratepb as qpb;
 use quorate_proto::quoratepb::quorate_client::QuorateClient;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
@@ -113,8 +115,7 @@ pub struct Session {
 struct Inner {
     client: Client,
     options: SessionOptions,
-    /// None until the first write.
-    line: tokio::sync::Mutex<Option<Arc<Line>>>,
+    place: Arc<Place>,
     /// Tells the keeper that the last handle is gone.
     dropped: Arc<Notify>,
     draws: AtomicU64,
@@ -125,6 +126,10 @@ impl Drop for Inner {
         self.dropped.notify_one();
     }
 }
+
+/// Where the present session stands: none until one is opened. Whoever opens the first one has the
+/// keeper begin, which outlives the last handle by looking here.
+type Place = tokio::sync::Mutex<Option<Arc<Line>>>;
 
 /// One session and the writes that have a number in it.
 #[derive(Debug)]
@@ -202,9 +207,9 @@ impl Drop for Numbered {
 
 impl Session {
     pub(crate) fn new(client: Client, options: SessionOptions) -> Self {
-        let line = tokio::sync::Mutex::new(None);
+        let (place, dropped) = (Arc::default(), Arc::default());
         let draws = AtomicU64::new(RandomState::new().build_hasher().finish());
-        Self { inner: Arc::new(Inner { client, options, line, dropped: Arc::default(), draws }) }
+        Self { inner: Arc::new(Inner { client, options, place, dropped, draws }) }
     }
 
     /// Reads one key, as [`Client::get`] does: reading twice changes nothing.
@@ -340,9 +345,8 @@ impl Session {
     /// As [`Session::put`].
     pub async fn reopen(&self) -> Result<(), CallError> {
         let until = Instant::now() + self.inner.options.deadline;
-        let mut held = self.inner.line.lock().await;
-        *held = Some(self.inner.open(until).await?);
-        Ok(())
+        let mut place = self.inner.place.lock().await;
+        self.begin(&mut place, until).await.map(drop)
     }
 
     /// Sends a write until its end is known.
@@ -374,14 +378,23 @@ impl Session {
 
     /// The session, opened if there is none.
     async fn line(&self, until: Instant) -> Result<Arc<Line>, CallError> {
-        let mut held = self.inner.line.lock().await;
-        if let Some(line) = &*held {
-            return Ok(Arc::clone(line));
+        let mut place = self.inner.place.lock().await;
+        match &*place {
+            Some(line) => Ok(Arc::clone(line)),
+            None => self.begin(&mut place, until).await,
         }
+    }
+
+    /// Opens a session; the first one in its place has it kept from there on.
+    async fn begin(
+        &self,
+        place: &mut Option<Arc<Line>>,
+        until: Instant,
+    ) -> Result<Arc<Line>, CallError> {
         let line = self.inner.open(until).await?;
-        *held = Some(Arc::clone(&line));
-        drop(held);
-        tokio::spawn(keep(Arc::downgrade(&self.inner), Arc::clone(&self.inner.dropped)));
+        if place.replace(Arc::clone(&line)).is_none() {
+            tokio::spawn(keeper::keep(&self.inner));
+        }
         Ok(line)
     }
 }
@@ -555,40 +568,6 @@ enum Miss {
     Without(String),
     /// It may have been.
     Unknown(String, Option<Box<Status>>),
-}
-
-/// Keeps the session alive while a handle is held, then closes it.
-async fn keep(inner: Weak<Inner>, dropped: Arc<Notify>) {
-    let Some(held) = inner.upgrade() else { return };
-    let (client, every) = (held.client.clone(), held.options.time_to_live / 4);
-    let mut line = held.line.lock().await.clone();
-    drop(held);
-    loop {
-        tokio::select! {
-            () = dropped.notified() => break,
-            () = sleep(every) => {}
-        }
-        let Some(held) = inner.upgrade() else { break };
-        line = held.line.lock().await.clone();
-        let Some(line) = &line else { continue };
-        let is_expired = line.is_expired.load(Ordering::Relaxed);
-        if is_expired || line.is_fresh.swap(false, Ordering::Relaxed) {
-            continue;
-        }
-        let session = line.id;
-        let send = |channel| async move {
-            quorate(channel).keep_session_alive(qpb::SessionRequest { session }).await
-        };
-        if let Err(CallError::Expired { .. }) = held.insist(Instant::now() + every, send).await {
-            line.is_expired.store(true, Ordering::Relaxed);
-        }
-    }
-    let Some(line) = line.filter(|line| !line.is_expired.load(Ordering::Relaxed)) else { return };
-    // Once, where it is easy: a session that stays expires by itself.
-    let endpoint = &client.each()[client.current() % client.each().len()];
-    if let Ok(channel) = endpoint.channel().await {
-        drop(quorate(channel).close_session(qpb::SessionRequest { session: line.id }).await);
-    }
 }
 
 fn quorate(channel: Channel) -> QuorateClient<Channel> {

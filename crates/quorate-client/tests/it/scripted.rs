@@ -44,9 +44,11 @@ struct Script {
     writes: AtomicUsize,
     /// What each write said of its session.
     stamps: Mutex<Vec<String>>,
-    /// Sessions opened, and closed.
+    /// Sessions opened.
     sessions: AtomicU64,
-    closed: AtomicU64,
+    /// Sessions kept alive, each time, and sessions closed.
+    kept: Mutex<Vec<u64>>,
+    closed: Mutex<Vec<u64>>,
 }
 
 impl Script {
@@ -92,7 +94,8 @@ impl Scripted {
             writes: AtomicUsize::new(0),
             stamps: Mutex::default(),
             sessions: AtomicU64::new(0),
-            closed: AtomicU64::new(0),
+            kept: Mutex::default(),
+            closed: Mutex::default(),
         });
         let service = Arc::new(Service(Arc::clone(&script)));
         let kv = KvServer::from_arc(Arc::clone(&service));
@@ -134,9 +137,14 @@ impl Scripted {
         self.script.stamps.lock().unwrap().clone()
     }
 
+    /// Sessions that were kept alive, each time.
+    pub(crate) fn kept(&self) -> Vec<u64> {
+        self.script.kept.lock().unwrap().clone()
+    }
+
     /// Sessions that were closed.
-    pub(crate) fn closed(&self) -> u64 {
-        self.script.closed.load(Ordering::SeqCst)
+    pub(crate) fn closed(&self) -> Vec<u64> {
+        self.script.closed.lock().unwrap().clone()
     }
 
     /// Closes the port and every connection.
@@ -212,6 +220,7 @@ impl Quorate for Service {
         request: Request<qpb::SessionRequest>,
     ) -> Result<Response<qpb::SessionReply>, Status> {
         let session = request.into_inner().session;
+        self.0.kept.lock().unwrap().push(session);
         Ok(Response::new(qpb::SessionReply { header: None, session }))
     }
 
@@ -219,8 +228,8 @@ impl Quorate for Service {
         &self,
         request: Request<qpb::SessionRequest>,
     ) -> Result<Response<qpb::SessionReply>, Status> {
-        self.0.closed.fetch_add(1, Ordering::SeqCst);
         let session = request.into_inner().session;
+        self.0.closed.lock().unwrap().push(session);
         Ok(Response::new(qpb::SessionReply { header: None, session }))
     }
 

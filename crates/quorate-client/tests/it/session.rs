@@ -33,12 +33,49 @@ async fn numbers_ascend_and_what_was_answered_is_acknowledged() {
     }
     assert_eq!(servers[0].stamps(), ["17.1.0", "17.2.1", "17.3.2"]);
     drop(session);
-    let closed = async {
-        while servers[0].closed() == 0 {
+    until("closed in the end", || servers[0].closed() == [17]).await;
+}
+
+/// Waits until something has become of a session.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let reached = async {
+        while !is_so() {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(10), closed).await.expect("the session is closed in the end");
+    timeout(Duration::from_secs(20), reached).await.unwrap_or_else(|_| panic!("never {what}"));
+}
+
+#[tokio::test]
+async fn a_session_that_was_opened_before_its_first_write_is_kept_and_closed() {
+    let servers = [Scripted::start([]).await];
+    let brief = SessionOptions::default().time_to_live(Duration::from_millis(40));
+    let session = client(&servers).session_with(brief);
+    session.reopen().await.unwrap();
+    until("kept alive", || servers[0].kept().contains(&17)).await;
+    session.put("a", "1").await.unwrap();
+    assert_eq!(servers[0].stamps(), ["17.1.0"], "it is the session of the first write, too");
+    drop(session);
+    until("closed", || servers[0].closed() == [17]).await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_given_up_at_once_is_closed() {
+    let servers = [Scripted::start([]).await];
+    let session = session(&servers);
+    session.reopen().await.unwrap();
+    drop(session);
+    until("closed", || servers[0].closed() == [17]).await;
+}
+
+#[tokio::test]
+async fn the_session_that_is_closed_is_the_last_one_that_was_opened() {
+    let servers = [Scripted::start([Act::Expired]).await];
+    let session = session(&servers);
+    session.put("a", "1").await.unwrap_err();
+    session.reopen().await.unwrap();
+    drop(session);
+    until("closed", || servers[0].closed() == [18]).await;
 }
 
 #[tokio::test]
